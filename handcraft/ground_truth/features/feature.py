@@ -8,7 +8,7 @@ tells one of them. Some numbers are always the same; they are part of the consta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,13 +30,12 @@ class Feature:
     Args:
         name: what it says.
         of: the subspace that it is a part of.
-        reads: factors of the coordinates of that subspace.
-        codeword: where it stands for one value, the coordinates of this value; they are all equal to
-            these where it is active.
-        value: that value.
+        vector: the direction, [n_embd], of an activation of 1.
+        dimension: the coordinate of that subspace which says how active it is, or else
+        codeword: the coordinates that the subspace has where it is active; it is not elsewhere.
+        value: the value that it stands for, if it stands for one.
         low: what is subtracted from a number, so that no activation is below 0 in the sample.
         unit: by what a number is divided, so that it is 1 on average where it is active.
-        vector: the direction, [n_embd], of an activation of 1.
     """
 
     name: str
@@ -85,63 +84,70 @@ class Dictionary:
         """The features of which at most one is active: those of the values of one subspace."""
         found: dict[Subspace, list[int]] = {}
         for number, feature in enumerate(self.features):
-            if feature.codeword is not None:
+            if feature.value is not None:
                 found.setdefault(feature.of, []).append(number)
         return {subspace: numbers for subspace, numbers in found.items() if len(numbers) > 1}
 
 
-def dictionary(numbers: Mapping[Subspace, Array], write: Write, base: Array) -> Dictionary:
+def dictionary(
+    numbers: Mapping[Subspace, Array],
+    write: Write,
+    base: Array,
+    written: Mapping[Subspace, frozenset[int]],
+) -> Dictionary:
     """The features of a state.
+
+    What a subspace may store follows from what writes to it; the scale of numbers is that of a sample.
 
     Args:
         numbers: what every subspace stores on a sample of texts: [text, position, width].
         write: the directions of its coordinates.
         base: what the stream is where all subspaces store 0: [n_embd].
+        written: of every subspace the states up to this one in which something is written to it; none
+            for one that was cleared since.
     """
     features: list[Feature] = []
     constant = base.copy()
     for subspace, stored in numbers.items():
-        directions, flat = write(subspace), stored.reshape(-1, subspace.width)
-        if (flat == flat[0]).all():
-            constant += directions @ flat[0]
-        elif (words := _codewords(subspace, flat)) is not None:
-            features += _of_values(subspace, words, directions)
+        if not written.get(subspace):
+            continue
+        flat, directions = stored.reshape(-1, subspace.width), write(subspace)
+        if subspace.encoding in CODES and written[subspace] == {0}:
+            features += _of_codewords(subspace, directions)
+        elif subspace.encoding is Encoding.ONE_HOT and _is_one_hot(flat):
+            features += _of_values(subspace, directions)
         else:
             for feature in _of_numbers(subspace, flat, directions):
                 features.append(feature)
                 constant += directions[:, feature.dimension] * feature.low
-            steady = [i for i in range(subspace.width) if (flat[:, i] == flat[0, i]).all()]
-            for i in steady:
-                constant += directions[:, i] * flat[0, i]
     return Dictionary(tuple(features), constant)
 
 
-def _codewords(subspace: Subspace, flat: Array) -> Sequence[tuple[float, ...]] | None:
-    """The codeword of every value, if the subspace always stores one; a one-hot one may store none."""
-    if not subspace.values or subspace.is_number or subspace.encoding is Encoding.FLAG:
-        return None
-    words = [tuple(map(float, subspace.codeword(value))) for value in subspace.values]
-    known = {*words}
-    if subspace.encoding is Encoding.ONE_HOT:
-        known.add((0.0,) * subspace.width)
-    stored = {tuple(row) for row in np.unique(flat, axis=0).tolist()}
-    return words if stored <= known else None
+CODES = (Encoding.SIGNED_BITS, Encoding.SINUSOIDAL, Encoding.CODED)
+"""The encodings of which an embedding always stores a codeword, of several numbers that are not 0."""
 
 
-def _of_values(
-    subspace: Subspace, words: Sequence[tuple[float, ...]], directions: Array
-) -> Iterator[Feature]:
-    for value, word in zip(subspace.values, words, strict=True):
+def _is_one_hot(flat: Array) -> bool:
+    """Whether at most one coordinate is not 0 at a time, and that is 1."""
+    return bool(np.isin(flat, (0, 1)).all() and (flat.sum(axis=1) <= 1).all())
+
+
+def _of_codewords(subspace: Subspace, directions: Array) -> Iterator[Feature]:
+    for value in subspace.values:
+        word = tuple(map(float, subspace.codeword(value)))
         name = f"{subspace.name} {value}"
         yield Feature(name, subspace, directions @ word, codeword=word, value=value)
 
 
+def _of_values(subspace: Subspace, directions: Array) -> Iterator[Feature]:
+    for i, value in enumerate(subspace.values):
+        yield Feature(f"{subspace.name} {value}", subspace, directions[:, i], dimension=i, value=value)
+
+
 def _of_numbers(subspace: Subspace, flat: Array, directions: Array) -> Iterator[Feature]:
-    names = subspace.dimension_names
-    for i in range(subspace.width):
-        low = float(flat[:, i].min())
+    for i, name in enumerate(subspace.dimension_names):
+        is_flag = subspace.encoding is Encoding.FLAG
+        low = 0.0 if is_flag else float(flat[:, i].min())
         above = flat[:, i] - low
-        if above.any():
-            unit = 1.0 if subspace.encoding is Encoding.FLAG else float(above[above > 0].mean())
-            vector = directions[:, i] * unit
-            yield Feature(names[i], subspace, vector, dimension=i, low=low, unit=unit)
+        unit = float(above[above > 0].mean()) if above.any() and not is_flag else 1.0
+        yield Feature(name, subspace, directions[:, i] * unit, dimension=i, low=low, unit=unit)

@@ -27,6 +27,7 @@ from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.subject import Subject
 from handcraft.language.graph.domain import json_value
+from handcraft.weights import written_at
 
 FOLDER = "features"
 LIST_FILE = "features.json"
@@ -81,17 +82,23 @@ def states_with_features(subject: Subject, texts: Sequence[npt.NDArray[np.int64]
     streams = [stream_states(subject.model, each) for each in texts]
     write = _Directions(subject)
     base = _base(write, ideal[0], streams[0][0])
+    written, cleared = written_at(subject.circuits)
     found = []
     for state in range(0, 2 * len(subject.circuits.blocks) + 1, 2):
         done = model_state(subject, state)
         numbers = [each.of_state(state) for each in ideal]
-        directory = dictionary(_joined(numbers), write, base)
-        if not directory.features:
+        so_far = {
+            subspace: frozenset(at for at in each if at <= state)
+            for subspace, each in written.items()
+            if cleared.get(subspace, state + 1) > state
+        }
+        features = dictionary(_joined(numbers), write, base, so_far)
+        if not features.features:
             continue
-        activations = [directory.activations(each) for each in numbers]
+        activations = [features.activations(each) for each in numbers]
         pairs = zip(activations, streams, strict=True)
-        errors = [np.abs(directory.stream(acts) - s[done]).max() for acts, s in pairs]
-        found.append(State(done, directory, activations, float(max(errors))))
+        errors = [np.abs(features.stream(acts) - s[done]).max() for acts, s in pairs]
+        found.append(State(done, features, activations, float(max(errors))))
     return found
 
 
@@ -164,8 +171,7 @@ def _state(state: State) -> dict[str, object]:
 
 
 def _feature(feature: Feature) -> dict[str, object]:
-    if feature.codeword is not None:
-        assert feature.value is not None
+    if feature.value is not None:
         return {"name": feature.name, "of": feature.of.name, "value": json_value(feature.value)}
     return {
         "name": feature.name,
