@@ -53,9 +53,7 @@ def test_the_variables_of_the_adder_are_those_of_its_program():
     assert set(found) == names
     assert set(found["carry"].parents) == {"a_before", "b_before", "sum_before"}
     assert found["carry"].values == (False, True)
-    assert (
-        found["carry"].place.state == 2
-    )  # after the MLP that computes it, before the one that reads it
+    assert found["carry"].place.state == 2  # the output of the block that computes it
     assert found["sum_before"].place.state == 1  # the next MLP reads it
     assert found["token"].place.state == 0
     assert found["a"].parents == ("token",)

@@ -161,7 +161,7 @@ def test_a_weight_without_origin_is_refused():
         {**made.model.tensors, "wpe.weight": tensor},
     )
     weights = type(made.weights)(model, made.weights.names, made.weights.origins, made.weights.rules)
-    with pytest.raises(GroundTruthError, match="it is not known what wpe.weight") as refused:
+    with pytest.raises(GroundTruthError, match="it is not known what") as refused:
         partition(weights)
     assert refused.value.fix
 
