@@ -8,6 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.compiler.passes.ir import Attend
@@ -68,6 +70,14 @@ class Subject:
     def knows_values(self) -> bool:
         """Whether the program says what its values are, and not only the circuits."""
         return self.oracle is not _nothing
+
+    @cached_property
+    def cells(self) -> Mapping[str, frozenset[int]]:
+        """The dimensions of the residual stream from which each subspace is read, by its name."""
+        return {
+            stored.name: frozenset(np.flatnonzero(stored.matrix.any(axis=1)).tolist())
+            for stored in self.stored
+        }
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from handcraft.errors import GroundTruthError
@@ -19,6 +18,9 @@ from handcraft.progress import advance
 
 MANIFEST = "ground_truth.json"
 """The file by which a folder is known as one that holds ground truth."""
+
+VERSION = 1
+"""Of the files, as the manifest gives it: it counts up when a reader would have to change."""
 
 MODEL = "model"
 """The folder in it with the model, where that was compiled for the purpose."""
@@ -96,7 +98,7 @@ def write_ground_truth(
                 (fresh / name).parent.mkdir(parents=True, exist_ok=True)
                 (fresh / name).write_bytes(contents)
         manifest = {
-            "handcraft": version("handcraft"),
+            "ground_truth": VERSION,
             "model": _model(subject, fresh),
             "settings": {"examples": wanted.examples, "seed": wanted.seed},
             "parts": {part.name: dict(each.summary) for part, each in made.items()},
