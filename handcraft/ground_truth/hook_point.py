@@ -14,7 +14,8 @@ class HookPoint:
     Args:
         trace: as `compiled.trace` calls it.
         transformer_lens: the hook of TransformerLens.
-        module: the module of transformers whose input or output it is.
+        module: the module of transformers whose input or output it is. After attention no module has
+            the stream itself: then it is what attention adds to it.
         is_input: whether it is the input of that module.
     """
 
@@ -32,8 +33,8 @@ class HookPoint:
         if is_after_mlp:
             block = f"transformer.h.{layer}"
             return cls(f"h.{layer}.output", f"blocks.{layer}.hook_resid_post", block, False)
-        norm = f"transformer.h.{layer}.ln_2"
-        return cls(f"h.{layer}.after_attention", f"blocks.{layer}.hook_resid_mid", norm, True)
+        added = f"transformer.h.{layer}.attn.resid_dropout"
+        return cls(f"h.{layer}.after_attention", f"blocks.{layer}.hook_resid_mid", added, False)
 
     def data(self) -> dict[str, object]:
         """It as plain data."""
