@@ -1,7 +1,7 @@
 """A reader of causal_model.json: what every expression of a program is, also where some are set.
 
-It needs Python and nothing else. `unrolled` gives the same as variables with parents and mechanisms, one
-for each expression at each position, as `CausalModel` of MIB's causal-variable track takes them.
+It needs Python and nothing else. `unrolled` gives the same as variables with parents and mechanisms,
+one for each expression at each position, as `CausalModel` of MIB's causal-variable track takes them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import operator
 from fractions import Fraction
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 COMPARED = {
@@ -115,8 +116,9 @@ def _aggregate(node, place, given):
     queries, chosen = given[step * (place + 1) :], []
     for there in range(place + 1):
         keys = given[step * there : step * (there + 1)]
-        holds = iter(_holds(m, key, q) for m, key, q in zip(matches, keys, queries, strict=False))
-        if any([all([next(holds) for _ in case]) for case in node["cases"]]):
+        holds = [_holds(m, key, q) for m, key, q in zip(matches, keys, queries, strict=False)]
+        ends = [*accumulate(map(len, node["cases"]), initial=0)]
+        if any(all(holds[start:end]) for start, end in pairwise(ends)):
             chosen.append(keys[-1] if node["value"] is not None else there)
     if node["how"] in ("count", "exists"):
         return len(chosen) if node["how"] == "count" else bool(chosen)
