@@ -119,12 +119,25 @@ def causal_model(subject: Subject, wanted: Wanted) -> CausalModel:
     search = _Search(subject, mechanisms, samples, trials, places)
     variables, left_out = search.run()
     if not variables:
-        raise GroundTruthError(
-            f"no expression of {subject.name} is stored where it could be exchanged",
-            where=source.place,
-            fix="give a value that rules read a name, such as `before = token.at(-1)`",
-        )
+        _refuse(subject, source, search, wanted)
     return CausalModel(mechanisms, variables, left_out)
+
+
+def _refuse(subject: Subject, source: Program, search: _Search, wanted: Wanted) -> None:
+    """Say why there is no variable.
+
+    Raises:
+        GroundTruthError: always.
+    """
+    others = "ask for other parts: --what values,components"
+    if not search.varying:
+        what, fix = f"no answer of {subject.name} depends on the prompt", others
+    elif not search.has_tried:
+        what = f"among the prompts that were drawn of {subject.name} no two differ at the same position"
+        fix = f"draw more of them: --examples {4 * wanted.examples}"
+    else:
+        what, fix = f"no expression of {subject.name} is stored where it could be exchanged", others
+    raise GroundTruthError(what, where=source.place, fix=fix)
 
 
 def _sample(subject: Subject, mechanisms: Mechanisms, contexts: Sequence[Contexts]) -> Sample:
@@ -156,7 +169,12 @@ def _seen(subject: Subject, mechanisms: Mechanisms, contexts: Sequence[Contexts]
 
 
 class _Search:
-    """Finds the variables."""
+    """Finds the variables.
+
+    Attributes:
+        varying: the expressions that depend on the text.
+        has_tried: whether any intervention was possible.
+    """
 
     def __init__(
         self,
@@ -168,13 +186,15 @@ class _Search:
     ) -> None:
         self.subject, self.mechanisms, self.samples = subject, mechanisms, samples
         self.trials, self.places = trials, places
+        self.varying: set[int] = set()
+        self.has_tried = False
 
     def run(self) -> tuple[tuple[Variable, ...], tuple[LeftOut, ...]]:
         """All variables, and all other expressions that depend on the text."""
         variables: list[Variable] = []
         left_out: list[LeftOut] = []
         names: dict[int, str] = {}
-        varying: set[int] = set()
+        varying = self.varying
         for number, node in enumerate(self.mechanisms.nodes):
             children = {self.places.number(child) for child in node.children}
             if not _depends_on_text(node) and not children & varying:
@@ -196,6 +216,7 @@ class _Search:
         exchanges, is_all = self.trials.exchanges(number)
         if not any(each.compared.any() for each in exchanges):
             return LeftOut(name, number, "no two texts differ in it alone before an answer")
+        self.has_tried = True
         best: Tally | None = None
         tried: set[tuple[int, tuple[object, ...]]] = set()
         for place in self.places.candidates(number):

@@ -13,7 +13,7 @@ from safetensors.numpy import load
 from small_programs import adder, echo, twice
 from sweeps import sweep
 
-from handcraft import compile_program, compile_sequences, read_checkpoint
+from handcraft import Program, compile_program, compile_sequences, predict, read_checkpoint
 from handcraft.errors import CompileError, GroundTruthError
 from handcraft.ground_truth import Wanted, of_checkpoint, of_compiled
 from handcraft.ground_truth.causal import trials
@@ -21,6 +21,7 @@ from handcraft.ground_truth.causal.interchange import logits_after_exchange
 from handcraft.ground_truth.causal.part import PART
 from handcraft.ground_truth.causal.variables import causal_model
 from handcraft.ground_truth.featurizer import stream_states
+from handcraft.ground_truth.parts import chosen_parts
 from handcraft.testing import rule_programs, sequence_programs
 
 EVERY = Wanted(examples=200_000)
@@ -175,6 +176,30 @@ def test_codewords_are_read_from_the_stream_of_the_model():
             meant = np.array([variable.values.index(v) if v is not None else -1 for v in column.values])
             assert np.array_equal(nearest, np.broadcast_to(meant[column.codes], nearest.shape))
             assert distance.min(axis=-1).max() < 0.01
+
+
+def test_prompts_that_are_too_few_to_differ_are_said_to_be_and_more_are_enough():
+    subject = of_compiled(compiled("counter_machine"), "counter_machine")
+    examples, refusals = 16, []
+    while len(refusals) < 4:
+        try:
+            made = PART.make(subject, Wanted(examples))
+            break
+        except GroundTruthError as error:
+            refusals.append(error)
+            examples = int(str(error.fix).rpartition(" ")[2])
+    assert refusals
+    assert all("no two differ" in error.what and error.where for error in refusals)
+    assert made.summary["variables"] > 1
+
+
+def test_a_program_whose_answer_is_always_the_same_has_no_variable_but_other_parts():
+    program = Program("ab", 3, [predict("a").otherwise()])
+    subject = of_compiled(compile_program(program), "always_a")
+    with pytest.raises(GroundTruthError, match="no answer of always_a depends") as refused:
+        PART.make(subject, Wanted())
+    names = str(refused.value.fix).rpartition(" ")[2].split(",")
+    assert all(part.make(subject, Wanted()).files for part in chosen_parts(names))
 
 
 def test_models_without_a_causal_model_are_refused_with_a_fix(tmp_path):
