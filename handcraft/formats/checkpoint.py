@@ -91,16 +91,23 @@ class Checkpoint:
         return Weights(self.model, manifest.names, self.origins, tuple(map(str, written)))
 
     @property
-    def stored(self) -> tuple[Stored, ...]:
-        """The values of the residual stream; none where the circuits are not known."""
+    def layout(self) -> Layout | None:
+        """Which dimensions store what; None where the circuits are not known."""
         circuits, shape, norm = self.circuits, self.model.shape, self.model.architecture.has_norm
         if circuits is None:
-            return ()
+            return None
         layout = Layout(
             circuits.stream, shape.n_head, shape.n_embd, False, norm, reuses=circuits.reuses
         )
         first = {subspace.name: start for subspace, start in layout.start.items()}
-        if first != {row.subspace: row.first for row in self.manifest.layout}:
+        known = {row.subspace: row.first for row in self.manifest.layout}
+        return layout if first == known else None
+
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """The values of the residual stream; none where the circuits are not known."""
+        circuits, layout, shape = self.circuits, self.layout, self.model.shape
+        if circuits is None or layout is None:
             return ()
         return read_stored(circuits, layout.read, shape.n_embd, shape.n_layer)
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from handcraft.circuits import Circuits
-from handcraft.circuits.ideal import embed, run_block
 from handcraft.circuits.number import Plain
-from handcraft.circuits.prefixes import Prefixes
 from handcraft.circuits.resolve import resolve
 from handcraft.errors import AssumptionError
 from handcraft.ground_truth.contexts import drawn_texts, sample_contexts
+from handcraft.ground_truth.ideal_states import ideal_states
 from handcraft.ground_truth.subject import Subject, Values
 from handcraft.language.graph.domain import Value
 from handcraft.verify.texts.batch import Ids
@@ -106,21 +105,14 @@ def _texts(subject: Subject, count: int, seed: int) -> list[Ids]:
 
 def _numbers(circuits: Circuits, ids: Ids) -> Iterator[tuple[dict[str, Exact], ...]]:
     """For each text, the numbers of every state of the ideal stream, by the names of dimensions."""
-    width = max((subspace.width for subspace in circuits.stream), default=1)
-    prefixes = Prefixes.of_texts(ids, causal=circuits.causal, width=width)
-    streams = [embed(circuits, prefixes)]
-    for block in circuits.blocks:
-        heads = replace(block, neurons=(), neuron_bias=())
-        neurons = replace(block, heads=(), attention_bias=())
-        for half in (heads, neurons):
-            streams.append(run_block(half, streams[-1], prefixes))
+    found = ideal_states(circuits, ids)
     states = [
         {
             name: column
             for subspace, array in stream.items()
             for name, column in zip(subspace.dimension_names, array.plain.T, strict=True)
         }
-        for stream in streams
+        for stream in found.states
     ]
-    for row in prefixes.of:
+    for row in found.prefixes.of:
         yield tuple({name: column[row] for name, column in state.items()} for state in states)

@@ -26,7 +26,7 @@ class Made:
     """What a part consists of.
 
     Args:
-        files: the contents of each file.
+        files: the contents of each file; with slashes where it is in a folder of the part.
         summary: what the manifest says of the part: plain data, the same at every run.
         lines: the same in words, for whoever ran the command.
     """
@@ -43,7 +43,7 @@ class Part:
     Args:
         name: what `--what` calls it.
         says: what it is, in one line.
-        files: the names of all files that it may have.
+        files: the names of all files, or of folders of files, that it may have.
         make: makes it. It raises `GroundTruthError` for a model that has no such ground truth.
     """
 

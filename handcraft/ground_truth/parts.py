@@ -6,10 +6,19 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from handcraft.errors import GroundTruthError
-from handcraft.ground_truth import values_json
+from handcraft.ground_truth import circuit_json, values_json
+from handcraft.ground_truth.causal import part as causal
+from handcraft.ground_truth.components import part as components
+from handcraft.ground_truth.features import part as features
 from handcraft.ground_truth.part import Part
 
-PARTS: tuple[Part, ...] = (values_json.PART,)
+PARTS: tuple[Part, ...] = (
+    values_json.PART,
+    circuit_json.PART,
+    causal.PART,
+    features.PART,
+    components.PART,
+)
 
 
 def chosen_parts(names: Sequence[str] | None) -> tuple[Part, ...]:

@@ -8,6 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.compiler.passes.ir import Attend
@@ -19,7 +21,7 @@ from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Node, walk
 from handcraft.model import Model, Stored
 from handcraft.origin import Origin
-from handcraft.weights import Layer, Weights, build_layers, stored_values
+from handcraft.weights import Layer, Layout, Weights, build_layers, stored_values
 
 Values: TypeAlias = Mapping[str, tuple[tuple[Value | None, ...], ...]]
 """The value at every position of a text, by name: of each expression that has the name, in the order of
@@ -39,6 +41,7 @@ class Subject:
         model: the model.
         source: what it means: rules, or circuits.
         circuits: the circuits that the weights were made from.
+        layout: which dimensions of the residual stream store what.
         layers: its blocks, as the plan made them of those of the circuits.
         stored: how the values of the circuits are read from the residual stream.
         weights: what every weight stands for and serves.
@@ -53,6 +56,7 @@ class Subject:
     model: Model
     source: Program | Circuits
     circuits: Circuits = field(repr=False)
+    layout: Layout = field(repr=False)
     layers: tuple[Layer, ...] = field(repr=False)
     stored: tuple[Stored, ...] = field(repr=False)
     weights: Weights = field(repr=False)
@@ -66,6 +70,14 @@ class Subject:
     def knows_values(self) -> bool:
         """Whether the program says what its values are, and not only the circuits."""
         return self.oracle is not _nothing
+
+    @cached_property
+    def cells(self) -> Mapping[str, frozenset[int]]:
+        """The dimensions of the residual stream from which each subspace is read, by its name."""
+        return {
+            stored.name: frozenset(np.flatnonzero(stored.matrix.any(axis=1)).tolist())
+            for stored in self.stored
+        }
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
@@ -99,6 +111,7 @@ def of_compiled(compiled: Compiled | CompiledSequences, name: str = "model") -> 
         compiled.model,
         source,
         circuits,
+        compiled.plan.layout,
         compiled.plan.layers,
         stored_values(compiled.plan),
         compiled.weights,
@@ -116,8 +129,8 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         GroundTruthError: its circuits, or where they are stored, are not known.
         CheckpointError: Python code says which prompts are allowed.
     """
-    circuits, stored, model = checkpoint.circuits, checkpoint.stored, checkpoint.model
-    if circuits is None or not stored:
+    circuits, layout, model = checkpoint.circuits, checkpoint.layout, checkpoint.model
+    if circuits is None or layout is None:
         raise GroundTruthError(
             f"{checkpoint.folder} does not say which circuits its weights are",
             where=checkpoint.folder,
@@ -133,8 +146,9 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         model,
         source,
         circuits,
+        layout,
         build_layers(circuits, model.architecture, most_units),
-        stored,
+        checkpoint.stored,
         checkpoint.weights,
         prompts,
         partial(_values_of_rules, source) if isinstance(source, Program) else _nothing,

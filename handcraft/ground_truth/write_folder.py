@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from handcraft.errors import GroundTruthError
@@ -19,6 +18,9 @@ from handcraft.progress import advance
 
 MANIFEST = "ground_truth.json"
 """The file by which a folder is known as one that holds ground truth."""
+
+VERSION = 1
+"""Of the files, as the manifest gives it: it counts up when a reader would have to change."""
 
 MODEL = "model"
 """The folder in it with the model, where that was compiled for the purpose."""
@@ -93,9 +95,10 @@ def write_ground_truth(
             save(subject.compiled, fresh / MODEL)
         for each in made.values():
             for name, contents in each.files.items():
+                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
                 (fresh / name).write_bytes(contents)
         manifest = {
-            "handcraft": version("handcraft"),
+            "ground_truth": VERSION,
             "model": _model(subject, fresh),
             "settings": {"examples": wanted.examples, "seed": wanted.seed},
             "parts": {part.name: dict(each.summary) for part, each in made.items()},
@@ -103,10 +106,17 @@ def write_ground_truth(
             "files": _hashes(fresh, (name for each in made.values() for name in each.files)),
         }
         (fresh / MANIFEST).write_bytes(json_bytes(manifest))
-    names = [name for each in made.values() for name in each.files]
+    written = (name for each in made.values() for name in each.files)
+    names = dict.fromkeys(_shown(name) for name in written)
     own = [f"{MODEL}/"] if subject.compiled is not None else []
     lines = tuple(line for each in made.values() for line in each.lines)
     return Written(target, (MANIFEST, *names, *own), lines, tuple(left_out))
+
+
+def _shown(name: str) -> str:
+    """A file as it is listed: a folder stands for all files in it."""
+    folder, slash, _ = name.partition("/")
+    return folder + slash
 
 
 def _model(subject: Subject, fresh: Path) -> dict[str, object]:

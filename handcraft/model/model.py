@@ -187,6 +187,19 @@ class Model:
         """
         return self._run(checked_ids(self, tokens, 0), None, watch, blocks=self._watched_blocks)
 
+    def resume(self, stream: Array, done: int) -> Array:
+        """The logits at every position, from a residual stream on, which may have been changed.
+
+        Args:
+            stream: [batch, position, n_embd], of texts without padding.
+            done: how many halves of blocks it is after: 2 i + 1 the attention, 2 i + 2 the MLP of i.
+
+        Returns:
+            [batch, position, n_vocab].
+        """
+        x = stream.astype(self.running_dtype)
+        return self._run_from(done, x, None, _ignore, None, self._pruned_blocks)
+
     def empty_cache(self, batch: int = 1, positions: int | None = None) -> Cache:
         """A cache for `batch` rows and `positions`, by default as many as the model has."""
         shape = self.shape
@@ -230,20 +243,35 @@ class Model:
             wte[ids] + wpe[start : start + ids.shape[1]]
         )  # [batch, position, n_embd]
         watch("embedding", x)
-        for layer, block in enumerate(self._blocks if blocks is None else blocks):
-            if block.attends:
-                x = self._after_step(x + self._attention(layer, block, x, cache, watch, valid))
-            else:
-                x = self._after_step(x + block.attention.bias)
-            watch(f"h.{layer}.after_attention", x)
+        return self._run_from(0, x, cache, watch, valid, self._blocks if blocks is None else blocks)
+
+    def _run_from(
+        self,
+        done: int,
+        x: Array,
+        cache: Cache | None,
+        watch: Watch,
+        valid: Flags | None,
+        blocks: tuple[Block, ...],
+    ) -> Array:
+        """The logits, once so many halves of blocks have run: attention and MLP by turns."""
+        for layer, block in enumerate(blocks):
+            if 2 * layer >= done:
+                if block.attends:
+                    x = self._after_step(x + self._attention(layer, block, x, cache, watch, valid))
+                else:
+                    x = self._after_step(x + block.attention.bias)
+                watch(f"h.{layer}.after_attention", x)
+            if 2 * layer + 1 < done:
+                continue
             if block.mlp is not None:
                 units = self._mlp(layer, block, x, watch) if block.has_units else block.mlp.bias
                 x = self._after_step(x + units)
             watch(f"h.{layer}.output", x)
         if cache is not None:
-            cache.advance(ids.shape[1])
+            cache.advance(x.shape[1])
         x = self._norm("ln_f", x, watch)
-        head = wte if self.architecture.tied else self._running["lm_head.weight"]
+        head = self._running["wte.weight" if self.architecture.tied else "lm_head.weight"]
         logits = self._after_step(product(x, head.T))  # [batch, position, n_embd] @ [n_embd, n_vocab]
         watch("logits", logits)
         return logits

@@ -73,6 +73,19 @@ def write_meaning(program: Program) -> Statement:
     }
 
 
+def write_domains(program: Program) -> list[Any]:
+    """The values that each node of `write_meaning` can have, as an assumption states them.
+
+    Raises:
+        NotCertified: they are too many.
+    """
+    order = list(walk(*nodes_of(program.decisions)))
+    writing = _Writing(program.vocabulary.tokens, order)
+    for node in order:  # labels that are no texts get their names in this order
+        writing.node(node)
+    return [writing.domain(node) for node in order]
+
+
 @dataclass(frozen=True)
 class Stated:
     """An output of a model of values, as it is stated: a number in the residual stream, and its value.
@@ -181,7 +194,7 @@ class _Writing:
                 flag, yes, no = (self.numbers[each] for each in (node.condition, node.yes, node.no))
                 return {"op": "choice", "if": flag, "then": yes, "else": no}
             case Assumed():
-                return {"op": "assumed", "of": self.numbers[node.value], "values": self._allowed(node)}
+                return {"op": "assumed", "of": self.numbers[node.value], "values": self.domain(node)}
             case Aggregate():
                 return self._aggregate(node)
         raise NotCertified(f"`{node}` is no node of a program")
@@ -244,9 +257,15 @@ class _Writing:
         pairs = [[*map(self._value, pair, kinds)] for pair in match.relation]
         return {**written, "relation": {"pairs": sorted(pairs, key=json.dumps)}}
 
-    def _allowed(self, node: Assumed) -> Any:
+    def domain(self, node: Node) -> Any:
+        """The values that a node can have: all of them, or the bounds of a range.
+
+        Raises:
+            NotCertified: there are too many by now.
+        """
         domain: Domain = node.domain
         if isinstance(domain, Finite):
+            self._count(len(domain.values))
             return [self._value(value, domain.kind) for value in domain.values]
         bounds = {"low": domain.low, "high": domain.high, "unit": domain.unit, "parts": domain.parts}
         return {name: _number(bound) for name, bound in bounds.items()}

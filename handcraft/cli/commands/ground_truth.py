@@ -39,8 +39,10 @@ def ground_truth(
     """Write what is true of a model, so that interpretability tools can be judged with it.
 
     Everything is derived from what the weights are for, and checked by running the
-    model. The parts are values (where every value is stored) and circuit (the true
-    edges, and the pairs of prompts that show it, as EAP-IG and MIB read them).
+    model. The parts are values (where every value is stored), circuit (the true
+    edges, and the pairs of prompts that show it, as EAP-IG and MIB read them),
+    causal (variables and exact featurizers), features (for sparse autoencoders,
+    as SAELens reads them) and components (the weights of each rule and value).
     A program is compiled first, and the model is written beside them.
     """
     from handcraft.ground_truth import Wanted, of_checkpoint, of_compiled, write_ground_truth

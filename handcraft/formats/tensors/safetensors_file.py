@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from handcraft.dtype import DType, dtype_named
 from handcraft.model import Model
@@ -35,25 +37,46 @@ class Pending:
     make: Callable[[], Array]
 
 
+INTEGERS = {"int32": "I32", "int64": "I64"}
+"""What the format calls the types of whole numbers; what it calls the others is in `dtype.py`."""
+
+
 def write_safetensors(path: Path, tensors: Mapping[str, Pending], metadata: Mapping[str, str]) -> None:
     """Write tensors in the order given; the same ones give the same bytes."""
-    header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
-    end = 0
-    for name, tensor in tensors.items():
-        start, end = end, end + prod(tensor.shape) * tensor.dtype.numpy.itemsize
-        header[name] = {
-            "dtype": tensor.dtype.code,
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % ALIGNMENT)
+    sizes = {
+        name: (tensor.dtype.code, tensor.shape, prod(tensor.shape) * tensor.dtype.numpy.itemsize)
+        for name, tensor in tensors.items()
+    }
     with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
+        file.write(_header(sizes, metadata))
         for number, tensor in enumerate(tensors.values()):
             advance("write tensors", number, len(tensors))
             file.write(np.ascontiguousarray(tensor.make()).view(np.uint8).data)
+
+
+def safetensors_bytes(arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+    """A whole file of arrays of numbers, in the order given; the same ones give the same bytes."""
+    sizes = {name: (_code(array), array.shape, array.nbytes) for name, array in arrays.items()}
+    numbers = (np.ascontiguousarray(array).tobytes() for array in arrays.values())
+    return b"".join([_header(sizes, metadata), *numbers])
+
+
+def _code(array: npt.NDArray[Any]) -> str:
+    return INTEGERS.get(array.dtype.name) or dtype_named(array.dtype.name).code
+
+
+def _header(
+    sizes: Mapping[str, tuple[str, tuple[int, ...], int]], metadata: Mapping[str, str]
+) -> bytes:
+    """The header of a file: for each tensor the type, the shape and how many bytes it has."""
+    header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
+    end = 0
+    for name, (code, shape, size) in sizes.items():
+        start, end = end, end + size
+        header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
 
 
 def pending(model: Model, prefix: str = "") -> dict[str, Pending]:

@@ -179,3 +179,29 @@ def test_it_gives_a_default_as_every_mapping_does(small):
 def test_a_prompt_that_cannot_be_run_is_refused(small, prompt, error):
     with pytest.raises(error):
         small.trace(prompt)
+
+
+def test_a_run_resumes_from_every_state_of_the_residual_stream(traced):
+    model, _, trace = traced
+    for done, name in enumerate(stream_names(model)):
+        logits = model.resume(trace[name][None], done)[0]
+        assert np.allclose(logits, trace["logits"], atol=1e-5), name
+
+
+def test_a_change_of_the_residual_stream_reaches_the_logits_of_later_positions_only(traced):
+    model, ids, trace = traced
+    last = len(ids) - 1
+    for done, name in enumerate(stream_names(model)):
+        changed = trace[name][None].copy()
+        changed[0, last] += np.arange(model.shape.n_embd)
+        moved = np.abs(model.resume(changed, done)[0] - trace["logits"]).max(axis=-1) > 1e-3
+        assert not moved[:last].any()
+        assert moved[last]
+
+
+def stream_names(model):
+    """The states of the residual stream, as a trace calls them, in order."""
+    halves = (
+        f"h.{i}.{half}" for i in range(model.shape.n_layer) for half in ("after_attention", "output")
+    )
+    return ["embedding", *halves]

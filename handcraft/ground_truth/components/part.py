@@ -1,0 +1,125 @@
+"""Weight components as files: in which component each weight is, and what its absence changes.
+
+For every tensor there are the places of the weights that are not 0, counted row by row, the number of
+the component that each is in, and the weights themselves. So the masks of all components add up to 1
+at every such weight, and the weights of all components to the model, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.display import count
+from handcraft.errors import GroundTruthError
+from handcraft.formats.tensors.safetensors_file import safetensors_bytes
+from handcraft.ground_truth.causal.mechanisms import Mechanisms
+from handcraft.ground_truth.components.ablation import Ablation, Baseline, ablate
+from handcraft.ground_truth.components.partition import Component, Serves, partition
+from handcraft.ground_truth.contexts import sample_contexts
+from handcraft.ground_truth.json_file import json_bytes
+from handcraft.ground_truth.part import Made, Part, Wanted
+from handcraft.ground_truth.subject import Subject
+from handcraft.language import Program
+
+LIST_FILE = "components.json"
+TENSORS_FILE = "components.safetensors"
+
+
+def make_components(subject: Subject, wanted: Wanted) -> Made:
+    """The components of a model, and how its answers change without each."""
+    source = subject.source
+    decisions = source.decisions if isinstance(source, Program) else ()
+    components = partition(subject.weights, decisions)
+    ablations = _ablations(subject, components, wanted)
+    rules = [each for each in components if each.serves is Serves.RULE]
+    data = {
+        "tensors": {name: list(t.shape) for name, t in subject.model.tensors.items()},
+        "dtype": subject.model.dtype.name,
+        "components": [
+            _component(number, each, ablation)
+            for number, (each, ablation) in enumerate(zip(components, ablations, strict=True))
+        ],
+    }
+    files = {
+        LIST_FILE: json_bytes(data),
+        TENSORS_FILE: safetensors_bytes(_tensors(subject, components), {}),
+    }
+    weights = sum(each.size for each in components)
+    summary: dict[str, object] = {
+        "components": len(components),
+        "rules": len(rules),
+        "weights": weights,
+    }
+    found = f"{count(len(components), 'weight component')} of {count(weights, 'weight')}"
+    lines = [f"{found}, {len(rules)} of them of one rule"]
+    of_rules = [each for each in ablations if each is not None and each.replaced]
+    if of_rules:
+        replaced = sum(each.replaced or 0 for each in of_rules)
+        same = sum(each.as_replaced or 0 for each in of_rules)
+        summary |= {"answers_of_another_rule": replaced, "as_that_rule": same}
+        lines.append(
+            f"without the component of a rule, {same:,} of {replaced:,} of its answers are those of "
+            "the next rule"
+        )
+    return Made(files, summary, tuple(lines))
+
+
+def _ablations(
+    subject: Subject, components: Sequence[Component], wanted: Wanted
+) -> list[Ablation | None]:
+    """What changes without each component; None for a model that predicts nothing."""
+    if not subject.predicts:
+        return [None] * len(components)
+    mechanisms: Mechanisms | None = None
+    if isinstance(subject.source, Program):
+        try:
+            mechanisms = Mechanisms.of(subject.source)
+        except GroundTruthError:  # too large: then it is only counted which answers change
+            mechanisms = None
+    contexts = sample_contexts(subject, wanted.examples, wanted.seed).by_length
+    baselines = [Baseline.of(subject.model, each, mechanisms) for each in contexts]
+    return [ablate(subject.model, each, baselines, mechanisms) for each in components]
+
+
+def _component(number: int, component: Component, ablation: Ablation | None) -> dict[str, object]:
+    origins = [
+        {"what": origin.what, "place": None if origin.place is None else origin.place.short}
+        for origin in component.origins
+    ]
+    return {
+        "component": number,
+        "name": component.name,
+        "serves": component.serves.value,
+        "rules": [rule + 1 for rule in component.rules],
+        "origins": origins,
+        "weights": {tensor: len(places) for tensor, places in component.places.items()},
+        "without": None if ablation is None else asdict(ablation),
+    }
+
+
+def _tensors(subject: Subject, components: Sequence[Component]) -> dict[str, npt.NDArray[np.generic]]:
+    """For each tensor the places of its weights, their components, and their values."""
+    found: dict[str, npt.NDArray[np.generic]] = {}
+    for name, tensor in subject.model.tensors.items():
+        own = [(i, each.places[name]) for i, each in enumerate(components) if name in each.places]
+        if not own:
+            continue
+        places = np.concatenate([part for _, part in own])
+        numbers = np.concatenate([np.full(len(part), i) for i, part in own])
+        order = np.argsort(places)
+        found[f"{name}.places"] = places[order]
+        found[f"{name}.component"] = numbers[order].astype(np.int32)
+        found[f"{name}.values"] = tensor.reshape(-1)[places[order]]
+    return found
+
+
+PART = Part(
+    "components",
+    "the weights, divided by the rules and values that they serve",
+    (LIST_FILE, TENSORS_FILE),
+    make_components,
+)

@@ -1,0 +1,64 @@
+"""A state of the residual stream of a model, as tools call it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handcraft.ground_truth.subject import Subject
+
+
+@dataclass(frozen=True)
+class HookPoint:
+    """A state of the residual stream of a model, as tools call it.
+
+    Args:
+        trace: as `compiled.trace` calls it.
+        transformer_lens: the hook of TransformerLens.
+        module: the module of transformers whose input or output it is. After attention no module has
+            the stream itself: then it is what attention adds to it.
+        is_input: whether it is the input of that module.
+    """
+
+    trace: str
+    transformer_lens: str
+    module: str
+    is_input: bool
+
+    @classmethod
+    def of(cls, done: int) -> HookPoint:
+        """The state after so many halves of blocks, as `Model.resume` counts."""
+        if done == 0:
+            return cls("embedding", "blocks.0.hook_resid_pre", "transformer.h.0", True)
+        layer, is_after_mlp = divmod(done - 1, 2)
+        if is_after_mlp:
+            block = f"transformer.h.{layer}"
+            return cls(f"h.{layer}.output", f"blocks.{layer}.hook_resid_post", block, False)
+        added = f"transformer.h.{layer}.attn.resid_dropout"
+        return cls(f"h.{layer}.after_attention", f"blocks.{layer}.hook_resid_mid", added, False)
+
+    def data(self) -> dict[str, object]:
+        """It as plain data."""
+        return {
+            "trace": self.trace,
+            "transformer_lens": self.transformer_lens,
+            "transformers": {"module": self.module, "of": "input" if self.is_input else "output"},
+        }
+
+
+def model_state(subject: Subject, state: int) -> int:
+    """The state of the model that is a state of its circuits.
+
+    The neurons of a block of the circuits may be spread over several blocks of the model.
+
+    Args:
+        subject: the model.
+        state: counts the halves of the blocks of the circuits.
+
+    Returns:
+        The halves of the blocks of the model, as `Model.resume` counts.
+    """
+    if state == 0:
+        return 0
+    block, is_after_mlp = divmod(state - 1, 2)
+    layers = [number for number, layer in enumerate(subject.layers) if layer.block == block]
+    return 2 * layers[-1] + 2 if is_after_mlp else 2 * layers[0] + 1

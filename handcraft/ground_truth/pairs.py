@@ -1,0 +1,234 @@
+"""Pairs of prompts of one length that differ in one cause: a token, and what follows from it.
+
+A pair is a clean text and a corrupted one. The corrupted text has one other token, where that is an
+allowed prompt; what a program writes after its input is written anew. Drawn prompts that differ in few
+tokens are tried too, since changing one token may never give an allowed prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from handcraft.circuits import Circuits
+from handcraft.ground_truth.contexts import sample_contexts
+from handcraft.ground_truth.subject import Subject
+from handcraft.language import Program
+from handcraft.model.attention import Flags
+from handcraft.verify.meant import ideal, oracle
+from handcraft.verify.texts.allowed import inputs_of, is_restricted
+from handcraft.verify.texts.contexts import Batch, Ids
+from handcraft.verify.texts.written_part import following_in, written_from
+
+EVERY_UP_TO = 1 << 12
+"""All pairs that differ in one token are tried if they are at most so many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of texts of one length, as places in the vocabulary.
+
+    Args:
+        clean: [pair, position].
+        corrupted: [pair, position].
+        meant: the token that is meant to follow each position of the clean text, -1 where one of the
+            two is no allowed prompt up to there: [pair, position].
+        instead: the same of the corrupted text: [pair, position].
+    """
+
+    clean: Ids
+    corrupted: Ids
+    meant: Ids
+    instead: Ids
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    def part(self, start: int, count: int) -> Pairs:
+        """Some of them."""
+        rows = slice(start, start + count)
+        return Pairs(self.clean[rows], self.corrupted[rows], self.meant[rows], self.instead[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """Some pairs to try, of each length.
+
+    Args:
+        by_length: the pairs.
+        is_all: whether no other pair differs in one token.
+    """
+
+    by_length: tuple[Pairs, ...]
+    is_all: bool
+
+
+def pair_rounds(subject: Subject, count: int, seed: int) -> Iterator[Round]:
+    """Rounds of about `count` pairs each, drawn anew; a single one of all pairs where they are few.
+
+    Args:
+        subject: a model that predicts tokens.
+        count: how many pairs there are in a round.
+        seed: of what is drawn.
+    """
+    number = 0
+    while True:
+        random = np.random.default_rng((seed, number))
+        sampled = sample_contexts(subject, max(1, count), seed + number)
+        size = len(subject.model.vocabulary)
+        texts = sum(each.texts.size for each in sampled.by_length) * (size - 1)
+        is_all = sampled.is_all and texts <= EVERY_UP_TO
+        found: list[Pairs] = []
+        for each in sampled.by_length:
+            rows = each.texts[:count]
+            if is_all:
+                clean, corrupted = _every_change(rows, size)
+            else:
+                share = max(1, count // max(1, len(sampled.by_length)))
+                clean, corrupted = _changed(rows, size, share, random)
+            if len(clean):
+                found += _checked(subject, clean, corrupted)
+            near = _near(each.texts, max(1, count // 4), random)
+            if near is not None and not is_all:
+                found += _checked(subject, *near)
+        yield Round(_joined(found), is_all)
+        if is_all:
+            return
+        number += 1
+
+
+def _every_change(texts: Ids, size: int) -> tuple[Ids, Ids]:
+    """Every text, and every other one that differs from it in one token."""
+    length = texts.shape[1]
+    clean = texts.repeat(length * (size - 1), axis=0)
+    corrupted = clean.copy()
+    row = np.arange(len(clean))
+    place = row // (size - 1) % length
+    shift = row % (size - 1) + 1
+    corrupted[row, place] = (clean[row, place] + shift) % size
+    return clean, corrupted
+
+
+def _changed(texts: Ids, size: int, count: int, random: np.random.Generator) -> tuple[Ids, Ids]:
+    """Texts, and others that differ from them in one token, drawn at random."""
+    if size < 2 or not len(texts):
+        return texts[:0], texts[:0]
+    clean = texts[random.integers(0, len(texts), size=count)]
+    corrupted = clean.copy()
+    row, place = np.arange(count), random.integers(0, texts.shape[1], size=count)
+    corrupted[row, place] += random.integers(1, size, size=count)
+    return clean, corrupted % size
+
+
+def _near(texts: Ids, count: int, random: np.random.Generator) -> tuple[Ids, Ids] | None:
+    """Pairs of texts, each with the nearest of a few others."""
+    if len(texts) < 2:
+        return None
+    rows = random.integers(0, len(texts), size=count)
+    others = random.integers(0, len(texts), size=(count, NEAREST_OF))
+    differ = (texts[rows][:, None] != texts[others]).sum(axis=2)  # [pair, other]
+    differ[differ == 0] = texts.shape[1] + 1
+    nearest = others[np.arange(count), differ.argmin(axis=1)]
+    return texts[rows], texts[nearest]
+
+
+FIELDS = ("clean", "corrupted", "meant", "instead")
+
+NEAREST_OF = 32
+"""Of so many drawn texts the nearest is taken."""
+
+
+def _checked(subject: Subject, clean: Ids, corrupted: Ids) -> Iterator[Pairs]:
+    """The pairs that are allowed, with what is meant, and what is written after a changed input."""
+    prompts = subject.prompts
+    if is_restricted(prompts) and prompts.writes > 1:
+        yield from _rewritten(subject, clean, corrupted)
+        return
+    differ = (clean != corrupted).any(axis=1)
+    clean, corrupted = clean[differ], corrupted[differ]
+    if not len(clean):
+        return
+    asked = _asked(subject, clean) & _asked(subject, corrupted)
+    yield from _meant(subject, clean, corrupted, asked)
+
+
+def _rewritten(subject: Subject, clean: Ids, corrupted: Ids) -> Iterator[Pairs]:
+    """Pairs whose inputs differ, each with what is written after it."""
+    prompts = subject.prompts
+    source = subject.source if isinstance(subject.source, Program) else subject.model
+    full: dict[tuple[int, ...], tuple[int, ...]] = {}
+    pairs: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    for one, other in zip(clean.tolist(), corrupted.tolist(), strict=True):
+        tokens = [subject.circuits.vocabulary.tokens[place] for place in one]
+        length = len(one) - prompts.written(tokens)
+        pair = tuple(one[:length]), tuple(other[:length])
+        if pair[0] != pair[1]:
+            pairs.append(pair)
+    by_length: dict[int, set[tuple[int, ...]]] = {}
+    for each in {text for pair in pairs for text in pair}:
+        by_length.setdefault(len(each), set()).add(each)
+    for _, texts in sorted(by_length.items()):
+        rows = np.array(sorted(texts), dtype=np.int64)
+        rows = rows[prompts.inputs_among(rows)]
+        if not len(rows):
+            continue
+        for written in written_from(prompts, iter([rows]), following_in(source)):
+            for row in written.texts.tolist():
+                full[tuple(row[: written.shortest])] = tuple(row)
+    found: dict[int, list[tuple[tuple[int, ...], tuple[int, ...], int]]] = {}
+    for one, other in pairs:
+        if one in full and other in full:
+            length = min(len(full[one]), len(full[other]))
+            found.setdefault(length, []).append((full[one][:length], full[other][:length], len(one)))
+    for length, listed in sorted(found.items()):
+        ones, others = (np.array([each[i] for each in listed], dtype=np.int64) for i in (0, 1))
+        inputs = np.array([each[2] for each in listed])
+        asked = np.arange(length)[None, :] >= inputs[:, None] - 1
+        yield from _meant(subject, ones, others, asked)
+
+
+def _asked(subject: Subject, texts: Ids) -> Flags:
+    """Where a text is an allowed prompt up to a position: [text, position]."""
+    length = texts.shape[1]
+    last = np.zeros(texts.shape, dtype=bool)
+    last[:, -1] = True
+    if not is_restricted(subject.prompts):
+        return np.ones_like(last) if subject.model.architecture.causal else last
+    allowed = last & subject.prompts.allowed(texts)[:, None]
+    if subject.model.architecture.causal and inputs_of(subject.prompts) is not None:
+        for end in range(1, length):
+            allowed[:, end - 1] = subject.prompts.allowed(texts[:, :end])
+    return np.asarray(allowed)
+
+
+def _meant(subject: Subject, clean: Ids, corrupted: Ids, asked: Flags) -> Iterator[Pairs]:
+    """The pairs of which any position is asked, with what is meant there."""
+    kept = asked.any(axis=1)
+    clean, corrupted, asked = clean[kept], corrupted[kept], asked[kept]
+    if not len(clean):
+        return
+    source = subject.source
+    meaning = ideal(source) if isinstance(source, Circuits) else oracle(source)
+    rows, places = np.nonzero(asked)
+    found = [
+        meaning(Batch(texts, rows, places + 1, places, np.empty((len(rows), 0))))
+        for texts in (clean, corrupted)
+    ]
+    is_meant = (found[0] >= 0) & (found[1] >= 0)  # else an assumption is broken
+    meant, instead = (np.full(clean.shape, -1) for _ in found)
+    for each, answers in zip((meant, instead), found, strict=True):
+        each[rows, places] = np.where(is_meant, answers, -1)
+    yield Pairs(clean, corrupted, meant, instead)
+
+
+def _joined(pairs: list[Pairs]) -> tuple[Pairs, ...]:
+    """Pairs of one length together."""
+    by_length: dict[int, list[Pairs]] = {}
+    for each in pairs:
+        by_length.setdefault(each.clean.shape[1], []).append(each)
+    return tuple(
+        Pairs(*(np.concatenate([getattr(p, n) for p in parts]) for n in FIELDS))
+        for _, parts in sorted(by_length.items())
+    )
