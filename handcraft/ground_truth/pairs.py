@@ -19,7 +19,7 @@ from handcraft.language import Program
 from handcraft.model.attention import Flags
 from handcraft.verify.meant import ideal, oracle
 from handcraft.verify.texts.allowed import inputs_of, is_restricted
-from handcraft.verify.texts.contexts import Batch, Ids
+from handcraft.verify.texts.batch import Batch, Ids
 from handcraft.verify.texts.written_part import following_in, written_from
 
 EVERY_UP_TO = 1 << 12

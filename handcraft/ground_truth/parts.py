@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from handcraft.errors import GroundTruthError
-from handcraft.ground_truth import circuit_json, values_json
+from handcraft.ground_truth import circuit_json, freeze, values_json
 from handcraft.ground_truth.causal import part as causal
 from handcraft.ground_truth.components import part as components
 from handcraft.ground_truth.features import part as features
@@ -18,6 +18,7 @@ PARTS: tuple[Part, ...] = (
     causal.PART,
     features.PART,
     components.PART,
+    freeze.PART,
 )
 
 

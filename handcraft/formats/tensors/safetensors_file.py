@@ -37,8 +37,8 @@ class Pending:
     make: Callable[[], Array]
 
 
-INTEGERS = {"int32": "I32", "int64": "I64"}
-"""What the format calls the types of whole numbers; what it calls the others is in `dtype.py`."""
+NO_FLOATS = {"bool": "BOOL", "int32": "I32", "int64": "I64"}
+"""What the format calls types that are no floats; what it calls the others is in `dtype.py`."""
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Pending], metadata: Mapping[str, str]) -> None:
@@ -62,7 +62,7 @@ def safetensors_bytes(arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[
 
 
 def _code(array: npt.NDArray[Any]) -> str:
-    return INTEGERS.get(array.dtype.name) or dtype_named(array.dtype.name).code
+    return NO_FLOATS.get(array.dtype.name) or dtype_named(array.dtype.name).code
 
 
 def _header(
