@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.draw.canvas.font import text_width
 from handcraft.errors import DrawError
 
 _WIDTH, _HEIGHT = 560, 240  # pixels of the frame
@@ -16,7 +18,9 @@ _INK, _QUIET, _FRAME = "#1f2937", "#475569", "#94a3b8"
 _COLOURS = ("#3a689e", "#c2410c", "#15803d", "#7e22ce", "#0f766e", "#b91c1c")
 """Readable on white, and different in lightness too; also how many curves fit."""
 _DASHES = ("", "6 3", "2 2", "8 2 2 2", "4 4", "1 3")
+_SIZE = 13
 _NAMES_APART = 18
+_NAMES_AT = 42  # pixels right of the frame, behind a piece of the curve
 
 
 def curves_svg(curves: Mapping[str, npt.ArrayLike], *, title: str, x_label: str = "position") -> str:
@@ -46,13 +50,14 @@ def curves_svg(curves: Mapping[str, npt.ArrayLike], *, title: str, x_label: str 
     low = min(float(curve.min()) for curve in numbers.values())
     high = max(float(curve.max()) for curve in numbers.values())
     low, high = (low, high) if low < high else (low - 1, high + 1)
-    width, height = _LEFT + _WIDTH + _RIGHT, _TOP + _HEIGHT + _BOTTOM
+    names = max(_RIGHT, _NAMES_AT + ceil(max(text_width(name, _SIZE) for name in numbers)) + 8)
+    width, height = _LEFT + _WIDTH + names, _TOP + _HEIGHT + _BOTTOM
     return (
         "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
                 f'viewBox="0 0 {width} {height}" role="img" '
-                'font-family="Helvetica,Arial,sans-serif" font-size="13">',
+                f'font-family="Helvetica,Arial,sans-serif" font-size="{_SIZE}">',
                 f"<title>{escape(title)}</title>",
                 f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
                 _text(_LEFT, 26, title, extra=' font-size="15"'),
@@ -102,7 +107,7 @@ def _drawn(curves: Mapping[str, npt.NDArray[np.float64]], low: float, high: floa
         lines.append(f'<polyline points="{points}" {style}/>')
         across, down = _LEFT + _WIDTH + 12, _TOP + 8 + _NAMES_APART * number
         lines.append(f'<path d="M{across} {down}h24" {style}/>')
-        lines.append(_text(across + 30, down + 4, name))
+        lines.append(_text(_LEFT + _WIDTH + _NAMES_AT, down + 4, name))
     return lines
 
 

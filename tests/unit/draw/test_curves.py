@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from svg_texts import unreadable
 
 from handcraft.draw import curves_svg
 from handcraft.errors import DrawError
@@ -33,6 +34,11 @@ def test_the_picture_is_well_formed_and_names_what_it_shows():
     svg = curves_svg({"a < b": [0, 1]}, title="<t>", x_label="point")
     texts = {text.text for text in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")}
     assert {"a < b", "<t>", "point", "0", "1"} <= texts
+
+
+@pytest.mark.parametrize("name", ["x", "losses with renamed words"])
+def test_the_names_of_curves_fit(name):
+    assert unreadable(curves_svg({name: [0, 1], f"{name}, again": [1, 2]}, title="t")) == []
 
 
 def test_a_number_near_zero_is_labelled_0():
