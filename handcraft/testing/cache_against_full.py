@@ -1,0 +1,182 @@
+"""A state machine that compares a model with a cache to the same model without one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handcraft.errors import HandcraftError
+from handcraft.testing.models.answering import Array, CachedRun, Ids
+from handcraft.testing.models.as_model import Tokens, as_model
+from handcraft.testing.models.checked import CheckedModel
+from handcraft.testing.profiles import profile
+
+if TYPE_CHECKING:
+    from hypothesis.stateful import RuleBasedStateMachine
+
+TEXTS = 4
+"""The most texts that are read at once."""
+
+LONGEST = 24
+"""The most tokens of a text, where a model reads more or does not say how many."""
+
+CLOSE = 1e-4
+"""The largest difference, as a share of the largest logit: sums are rounded in another order."""
+
+
+def cache_machine(
+    model: object,
+    *,
+    vocabulary: Tokens | None = None,
+    longest: int | None = None,
+    tolerance: float = CLOSE,
+) -> type[RuleBasedStateMachine]:
+    """A test that reads texts piece by piece with a cache, and compares each answer with a full run.
+
+    Several texts are read at once, in pieces of any length. On the way some tokens are forgotten, and
+    others follow; texts are left out, put in another order, or doubled.
+
+    Args:
+        model: anything with a cache that `as_model` takes: a model of handcraft or of transformers.
+        vocabulary: the tokens of the model, where it does not say them.
+        longest: the most tokens of a text.
+        tolerance: the largest difference of two logits, as a share of the largest logit.
+
+    Returns:
+        A class; in a test file write ``TestCache = cache_machine(model).TestCase``.
+
+    Raises:
+        AnswerError: the model has no cache.
+    """
+    import hypothesis
+    from hypothesis import strategies as st
+    from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+    subject = CheckedModel.of(as_model(model, vocabulary=vocabulary))
+    subject.run_of(1)
+    most = min(longest or LONGEST, subject.model.positions or LONGEST)
+    size = len(subject.vocabulary)
+    token = st.integers(0, size - 1)
+
+    class CacheMachine(RuleBasedStateMachine):
+        """Texts that are read with a cache."""
+
+        @initialize(texts=st.integers(1, TEXTS))
+        def begin(self, texts: int) -> None:
+            self.reading = Reading(subject, texts, tolerance)
+
+        @precondition(lambda self: self.reading.length < most)
+        @rule(data=st.data())
+        def read(self, data: st.DataObject) -> None:
+            """Read some tokens more of every text."""
+            new = data.draw(st.integers(1, most - self.reading.length), label="how many tokens")
+            row = st.lists(token, min_size=new, max_size=new)
+            texts = [data.draw(row, label="tokens") for _ in range(self.reading.texts)]
+            self.reading.extend(np.array(texts, dtype=np.int64))
+
+        @precondition(lambda self: self.reading.length > 0)
+        @rule(data=st.data())
+        def forget(self, data: st.DataObject) -> None:
+            """Forget the last tokens of every text."""
+            kept = data.draw(st.integers(0, self.reading.length - 1), label="tokens that are kept")
+            self.reading.truncate(kept)
+
+        @precondition(lambda self: self.reading.length > 0)
+        @rule(data=st.data())
+        def pick(self, data: st.DataObject) -> None:
+            """Keep some texts, perhaps several times."""
+            which = st.lists(st.integers(0, self.reading.texts - 1), min_size=1, max_size=TEXTS)
+            self.reading.pick(np.array(data.draw(which, label="texts"), dtype=np.int64))
+
+    chosen = profile()
+    test: Any = CacheMachine.TestCase
+    test.settings = hypothesis.settings(
+        max_examples=max(10, chosen.examples // 5),
+        stateful_step_count=chosen.steps,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    return CacheMachine
+
+
+class Reading:
+    """Texts of one length that are read with a cache; each answer is compared with a full run.
+
+    Args:
+        subject: the model.
+        texts: how many texts.
+        tolerance: the largest difference, as a share of the largest logit.
+    """
+
+    def __init__(self, subject: CheckedModel, texts: int, tolerance: float) -> None:
+        self.subject = subject
+        self.tolerance = tolerance
+        self.seen: Ids = np.zeros((texts, 0), dtype=np.int64)
+        self.steps: list[str] = []
+        """What was done, in words."""
+        self._run: CachedRun = subject.run_of(texts)
+
+    @property
+    def texts(self) -> int:
+        """How many texts are read."""
+        return len(self.seen)
+
+    @property
+    def length(self) -> int:
+        """How many tokens of each were read."""
+        return int(self.seen.shape[1])
+
+    def extend(self, texts: Ids) -> None:
+        """Read further tokens, [text, position], and compare the logits at each.
+
+        Raises:
+            AssertionError: they differ from those of a full run.
+            AnswerError: the model fails.
+        """
+        __tracebackhide__ = True
+        self.seen = np.hstack([self.seen, texts])
+        self.steps.append(f"read {texts.shape[1]}")
+        try:
+            returned = self._run.extend(self.subject.in_ids(texts))
+        except HandcraftError:
+            raise
+        except Exception as error:
+            raise self.subject.failed(error, self.seen[0]) from error
+        new = texts.shape[1]
+        found = self.subject.columns(returned, texts, new, prompts=self.seen)
+        full = self.subject.logits(self.seen, everywhere=True)[:, -new:]
+        self._compare(found, full)
+
+    def truncate(self, length: int) -> None:
+        """Forget all but the first tokens."""
+        self.steps.append(f"keep the first {length}")
+        self.seen = self.seen[:, :length]
+        self._run.truncate(length)
+
+    def pick(self, texts: Ids) -> None:
+        """Keep some of the texts, in this order."""
+        self.steps.append(f"keep the texts {', '.join(map(str, texts.tolist()))}")
+        self.seen = self.seen[texts]
+        self._run.pick(texts)
+
+    def _compare(self, found: Array, full: Array) -> None:
+        __tracebackhide__ = True
+        largest = np.maximum(1, np.abs(np.where(np.isfinite(full), full, 0)).max(axis=2, keepdims=True))
+        with np.errstate(invalid="ignore"):  # -inf less -inf
+            apart = np.where(found == full, 0, np.abs(found - full))
+        if (apart <= self.tolerance * largest).all():
+            return
+        row, place, column = np.argwhere(~(apart <= self.tolerance * largest))[0].tolist()
+        end = self.length - found.shape[1] + place + 1
+        prompt = self.subject.text(self.seen[row, :end].tolist())
+        token = self.subject.token(column)
+        cached, alone = (float(each[row, place, column]) for each in (found, full))
+        most = float(np.nanmax(apart))
+        raise AssertionError(
+            f"after {prompt!r} {self.subject.model.name} gives {token!r} the logit "
+            f"{cached:.6g} with a cache, and {alone:.6g} without\n"
+            f"  where:  text {row} of {self.texts}, position {end - 1}\n"
+            f"  steps:  {'; '.join(self.steps)}\n"
+            f"  differ: by {most:.6g} at most; {self.tolerance:g} of the largest logit is allowed"
+        )
