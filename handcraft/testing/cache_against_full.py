@@ -86,15 +86,18 @@ def cache_machine(
         @rule(data=st.data())
         def pick(self, data: st.DataObject) -> None:
             """Keep some texts, perhaps several times."""
-            which = st.lists(st.integers(0, self.reading.texts - 1), min_size=1, max_size=TEXTS)
+            texts = self.reading.texts
+            some = st.lists(st.integers(0, texts - 1), min_size=1, max_size=TEXTS)
+            which = st.one_of(some, st.permutations(range(texts)))
             self.reading.pick(np.array(data.draw(which, label="texts"), dtype=np.int64))
 
     chosen = profile()
     test: Any = CacheMachine.TestCase
     test.settings = hypothesis.settings(
-        max_examples=max(10, chosen.examples // 5),
+        max_examples=chosen.runs,
         stateful_step_count=chosen.steps,
         deadline=None,
+        report_multiple_bugs=False,
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     return CacheMachine

@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         PROFILE,
         choices=[*PROFILES],
-        help=f"how many prompts are tried; by default what {VARIABLE} says, else ci if CI is set, else dev",
+        help=f"how many prompts are tried; by default as {VARIABLE} says, else ci if CI is set or dev",
     )
     group.addoption(
         MODEL, metavar="DIR", help="the model folder that the fixture handcraft_model reads"

@@ -24,22 +24,24 @@ class Profile:
         sample: otherwise about so many: half of them the shortest prompts, the others drawn at random.
         examples: how many prompts Hypothesis makes where it searches for thin margins, or where a
             strategy makes the prompts.
-        steps: how many steps a test of a cache takes, and a tenth as many times.
+        runs: how many times the test of a cache runs.
+        steps: how many steps it takes each time.
     """
 
     name: str
     every_up_to: int
     sample: int
     examples: int
+    runs: int
     steps: int
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("dev", every_up_to=5_000, sample=2_000, examples=100, steps=15),
-        Profile("ci", every_up_to=50_000, sample=20_000, examples=1_000, steps=30),
-        Profile("deep", every_up_to=2_000_000, sample=500_000, examples=20_000, steps=60),
+        Profile("dev", every_up_to=5_000, sample=2_000, examples=100, runs=40, steps=15),
+        Profile("ci", every_up_to=50_000, sample=20_000, examples=1_000, runs=200, steps=30),
+        Profile("deep", every_up_to=2_000_000, sample=500_000, examples=20_000, runs=2_000, steps=60),
     )
 }
 """The profiles by name, from the one that tries least to the one that tries most."""

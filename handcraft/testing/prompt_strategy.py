@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled
 from handcraft.formats import Checkpoint
 from handcraft.language import Program, Prompts
 from handcraft.language.regular.matching import Matching
 from handcraft.language.regular.token_table import FIRST
-from handcraft.testing.models.as_model import Tokens, as_model
+from handcraft.testing.means.trials import LONGEST
+from handcraft.testing.models.answering import Answering
+from handcraft.testing.models.as_model import Tokens, as_model, prompts_of
+from handcraft.testing.models.of_handcraft import OfHandcraft
 from handcraft.testing.rule_cases import RuleCase
 from handcraft.verify.texts.allowed import inputs_of, is_restricted
 from handcraft.verify.texts.named import Window, named_by
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 
     Text = st.SearchStrategy[str]
     Places = st.SearchStrategy[tuple[int, ...]]
-
-MANY = 64
-"""Positions of a model that are used where nothing says how long its prompts are."""
 
 
 def prompts(of: object, *, vocabulary: Tokens | None = None, longest: int | None = None) -> Text:
@@ -54,22 +53,27 @@ def prompts(of: object, *, vocabulary: Tokens | None = None, longest: int | None
         return st.sampled_from(of.prompts)
     source = of.source if isinstance(of, Compiled | Checkpoint) else of
     program = source if isinstance(source, Program) else None
-    if program is not None:
+    if isinstance(of, Compiled | Checkpoint):
+        known = prompts_of(of)
+    elif program is not None:
         known = program.prompts
-    elif isinstance(source, Prompts):
-        known = source
-    elif isinstance(source, Circuits):
-        known = Prompts(source.vocabulary.tokens, source.context, causal=source.causal)
+    elif isinstance(of, Prompts):
+        known = of
     else:
-        model = as_model(of, vocabulary=vocabulary)
-        most = longest or min(model.positions or MANY, MANY)
-        known = Prompts(Vocabulary(model.vocabulary.tokens), most)
+        known = _of_model(as_model(of, vocabulary=vocabulary), longest)
     most = known.longest_input if longest is None else min(longest, known.longest_input)
     inputs = inputs_strategy(known, most, program)
     if program is not None and known.writes > 1:
         inputs = _continued(inputs, program)
     tokens = known.vocabulary.tokens
     return inputs.map(lambda places: known.vocabulary.join(tokens[place] for place in places))
+
+
+def _of_model(model: Answering, longest: int | None) -> Prompts:
+    if isinstance(model, OfHandcraft) and model.prompts is not None:
+        return model.prompts
+    most = longest or min(model.positions or LONGEST, LONGEST)
+    return Prompts(Vocabulary(model.vocabulary.tokens), most)
 
 
 def inputs_strategy(known: Prompts, longest: int, program: Program | None = None) -> Places:
@@ -117,8 +121,8 @@ def _matching(matching: Matching) -> Places:
 
     @cache
     def steps(node: int, length: int) -> tuple[dict[str, int], st.SearchStrategy[str]]:
-        following = matching.continued(node, length)
-        return following, st.sampled_from([*following])
+        following = matching.continued(node, length)  # the first are nearest to the end of a match
+        return following, st.sampled_from(sorted(following, key=lambda t: matching.far(following[t])))
 
     @st.composite
     def texts(draw: st.DrawFn) -> tuple[int, ...]:

@@ -85,7 +85,7 @@ def assert_means(
         given,
         meant,
         longest=longest,
-        positions=subject.model.positions,
+        model=subject.model,
         every_up_to=chosen.every_up_to if every_up_to is None else every_up_to,
         sample=chosen.sample if sample is None else sample,
         seed=seed,

@@ -20,8 +20,8 @@ NEIGHBOURS = 2_000
 def hunt(tally: Tally, trials: Trials | Listed, *, examples: int, seed: int) -> None:
     """Search for thinner margins than were found, and count the answers that were tried on the way.
 
-    Hypothesis makes prompts like those with the thinnest margins. Then, from the thinnest ones that were
-    found, tokens are replaced, inserted and left out for as long as a margin gets thinner.
+    Hypothesis makes prompts like those with the thinnest margins. Then, from the thinnest ones that
+    were found, tokens are replaced, inserted and left out for as long as a margin gets thinner.
     """
     if isinstance(trials, Listed):
         return

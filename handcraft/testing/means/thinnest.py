@@ -53,7 +53,7 @@ def thinnest_margin(
         prompts,
         meant,
         longest=longest,
-        positions=subject.model.positions,
+        model=subject.model,
         every_up_to=chosen.every_up_to,
         sample=chosen.sample,
         seed=seed,

@@ -13,7 +13,8 @@ from handcraft.errors import PromptError
 from handcraft.language import Program, Prompts
 from handcraft.language.regular.matching import Matching
 from handcraft.testing.means.meaning import Meaning, MeantByProgram
-from handcraft.testing.models.answering import Flags, Ids
+from handcraft.testing.models.answering import Answering, Flags, Ids
+from handcraft.testing.models.of_handcraft import OfHandcraft
 from handcraft.verify.texts.allowed import drawn_texts, inputs_of, is_restricted
 from handcraft.verify.texts.mixed import change_of
 from handcraft.vocabulary import Vocabulary
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 Given: TypeAlias = "Prompts | str | Iterable[str | Sequence[str]] | SearchStrategy[Any] | None"
 """Which prompts to try: as `Prompts` allow them; a regular expression that they match as a whole; the
 prompts themselves; a Hypothesis strategy; None for those of the program, or every text."""
+
+
+LONGEST = 64
+"""The most tokens of a prompt, where only the positions of a model say how many there may be."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ def trials_of(
     meaning: Meaning,
     *,
     longest: int | None,
-    positions: int | None,
+    model: Answering,
     every_up_to: int,
     sample: int,
     seed: int,
@@ -154,7 +159,7 @@ def trials_of(
         given: which prompts to try, but for a strategy of Hypothesis.
         meaning: what is meant.
         longest: the most tokens of an input, where it was asked for.
-        positions: the positions of the model, if they are known.
+        model: the model under test, which may have prompts that it was compiled for.
         every_up_to: with at most so many inputs, every one is tried.
         sample: otherwise about so many.
         seed: of the random ones.
@@ -162,7 +167,10 @@ def trials_of(
     Raises:
         PromptError: nothing says how long prompts may be.
     """
-    own, vocabulary = meaning.prompts, Vocabulary(meaning.vocabulary.tokens)
+    vocabulary = Vocabulary(meaning.vocabulary.tokens)
+    own = meaning.prompts
+    if own is None and isinstance(model, OfHandcraft):
+        own = model.prompts
     if not isinstance(given, Prompts | str | None):
         assert isinstance(given, Iterable)  # a strategy is tried in another way
         return Listed(tuple(_places(text, vocabulary) for text in given))
@@ -171,7 +179,9 @@ def trials_of(
     elif given is None and own is not None:
         prompts = own
     else:
-        most = longest or (own.context if own is not None else positions)
+        most = longest or (own.context if own is not None else None)
+        if most is None and model.positions is not None:
+            most = min(model.positions, LONGEST)
         if most is None:
             raise PromptError(
                 "nothing says how long prompts may be",

@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 
 from handcraft.compiler import Compiled, compile_program
 from handcraft.errors import ModelError, VocabularyError
-from handcraft.formats import Checkpoint, is_checkpoint, load
+from handcraft.formats import Checkpoint, is_checkpoint, load, read_checkpoint
 from handcraft.formats.foreign_files import check_folder, find_file, read_object
 from handcraft.formats.huggingface.config_json import CONFIG
 from handcraft.formats.huggingface.tokenizer import read_vocabulary
 from handcraft.formats.read_raschka import is_raschka
-from handcraft.language import Program
+from handcraft.language import Program, Prompts
 from handcraft.model import Model
 from handcraft.testing.models.answering import Answering
 from handcraft.testing.models.of_function import OfFunction, Reads
@@ -65,21 +65,22 @@ def as_model(
     known = None if vocabulary is None else as_vocabulary(vocabulary)
     if isinstance(thing, Program):
         thing = compile_program(thing)
+    prompts = None
     if isinstance(thing, str | os.PathLike):
         folder, name = Path(thing), name or os.fspath(thing)
         read = _of_folder(folder)
-        if not isinstance(read, Model):
+        if not isinstance(read, Model | Checkpoint):
             known = known or read_vocabulary(folder, read.config.vocab_size)
         thing = read
     if isinstance(thing, Compiled | Checkpoint):
-        thing = thing.model
+        prompts, thing = prompts_of(thing), thing.model
     if isinstance(thing, Mapping):
         if like is not None:
             thing = edited(like.model if isinstance(like, Compiled) else like, thing)
         else:
             thing = of_weights(thing, _needed(known, "the weights do"), heads)
     if isinstance(thing, Model):
-        return OfHandcraft(_renamed(thing, known), name or "the model")
+        return OfHandcraft(_renamed(thing, known), name or "the model", prompts)
     if _is_of(thing, "transformers.modeling_utils", "PreTrainedModel"):
         most = positions or positions_in(thing)
         tokens = _needed(known, "a model of transformers does")
@@ -95,6 +96,18 @@ def as_model(
         fix="give a model of handcraft, transformers or torch, a folder, weights as a dictionary, or a "
         "function from ids to logits",
     )
+
+
+def prompts_of(compiled: Compiled | Checkpoint) -> Prompts:
+    """The prompts that a model was compiled for; what only its Python code says is left out."""
+    if isinstance(compiled, Checkpoint):
+        known = compiled.prompts(as_far_as_known=True)
+        if known is not None:
+            return known
+    source = compiled.source
+    if isinstance(source, Program):
+        return source.prompts
+    return Prompts(source.vocabulary.tokens, source.context, causal=source.causal)
 
 
 def as_vocabulary(tokens: Tokens) -> Vocabulary:
@@ -133,7 +146,9 @@ def _of_folder(folder: Path) -> Any:
     """What a folder contains: our model, a GPT-2, or what transformers reads."""
     check_folder(folder, "save_pretrained")
     config = find_file(folder, CONFIG)
-    if config is None or is_checkpoint(folder) or is_raschka(folder):
+    if is_checkpoint(folder):
+        return read_checkpoint(folder)
+    if config is None or is_raschka(folder):
         return load(folder)
     is_gpt2 = read_object(config).get("model_type", "gpt2") == "gpt2"
     return load(folder) if is_gpt2 else read_folder(folder)

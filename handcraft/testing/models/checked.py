@@ -19,6 +19,12 @@ NUMBERS = 1 << 22
 ROWS = 1 << 12
 """How many texts are run at once at most."""
 
+NUMERIC = "return an array of numbers"
+SHAPES = (
+    "return [text, position, n_vocab], or [text, 1, n_vocab] of the last position; a function, which "
+    "reads one text, returns [n_vocab] or [position, n_vocab]"
+)
+
 
 @dataclass(frozen=True)
 class CheckedModel:
@@ -115,19 +121,12 @@ class CheckedModel:
         short = logits.ndim != 3 or len(logits) != len(texts) or logits.shape[1] < places
         if short or logits.shape[1] not in (1, texts.shape[1]):
             what = f"it returned {list(logits.shape)} for {len(texts)} texts of {texts.shape[1]} "
-            raise self._error(
-                f"{what}tokens", named[0], "shape", f"return [text, position, n_vocab]{ALL}"
-            )
+            raise self._error(f"{what}tokens", named[0], "shape", SHAPES)
         if logits.shape[2] <= self._ids.max():
-            what = (
-                f"{logits.shape[2]} logits, and the token {self.vocabulary.tokens[self._last]!r} has "
-            )
-            raise self._error(
-                f"{what}the id {self._ids.max()}",
-                named[0],
-                "vocabulary",
-                "give vocabulary= its own tokens",
-            )
+            token = self.vocabulary.tokens[self._last]
+            what = f"it gives {logits.shape[2]} logits, and {token!r} has the id {self._ids.max()}"
+            fix = "give vocabulary= the tokens that it has, in the order of their ids"
+            raise self._error(what, named[0], "vocabulary", fix)
         logits = logits[:, -places:]
         bad = np.isnan(logits) | (logits == np.inf)
         if bad.any():
@@ -182,7 +181,7 @@ class CheckedModel:
                 self._run(text[None], everywhere)
             raise AnswerError(
                 f"{self.model.name} raised {type(error).__name__}: {error}",
-                where=f"{len(texts)} texts at once, the first {self.text(texts[0])!r}; each alone works",
+                where=f"{len(texts)} texts at once, such as {self.text(texts[0])!r}; each alone works",
                 fix="mend how it runs several texts, [text, position]",
             ) from error
         return self.columns(returned, texts, texts.shape[1] if everywhere else 1)
@@ -202,7 +201,3 @@ class CheckedModel:
     def _last(self) -> int:
         """The token with the highest id."""
         return int(self._ids.argmax())
-
-
-NUMERIC = "return an array of numbers"
-ALL = ", or [text, 1, n_vocab] of the last position"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handcraft.display import short_repr
+from handcraft.language import Prompts
 from handcraft.model import Cache, Model
 from handcraft.testing.models.answering import Array, Ids
 from handcraft.vocabulary import Vocabulary
@@ -20,10 +21,12 @@ class OfHandcraft:
     Args:
         model: the model.
         name: how messages call it.
+        prompts: the prompts that it was compiled for; None if that is not known.
     """
 
     model: Model
     name: str = "the model"
+    prompts: Prompts | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -40,7 +43,12 @@ class OfHandcraft:
         return self.model.forward(ids)
 
     def empty_run(self, texts: int) -> KeysAndValues:
-        """A run of so many texts; without a causal mask the model refuses its cache."""
+        """A run of so many texts.
+
+        Raises:
+            ModelError: the model has no causal mask, and so no cache.
+        """
+        self.model.check_masked("a cache", fix="test whole texts, by assert_means")
         return KeysAndValues(self.model, self.model.empty_cache(texts))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,17 @@ class PastKeyValues:
 
     def extend(self, ids: Ids) -> Any:
         """[text, new position] -> [text, new position, n_vocab]."""
+        taken = signature(self.module.forward).parameters
+        given = {
+            "cache" if "cache" in taken else "past_key_values": self.cache
+        }  # as it was called before
         with answering(self.module) as as_tensor:
-            ran = self.module(as_tensor(ids), past_key_values=self.cache, use_cache=True)
-            return to_numpy(logits_in(ran))
+            return to_numpy(logits_in(self.module(as_tensor(ids), use_cache=True, **given)))
 
     def truncate(self, length: int) -> None:
         """Forget all but the first tokens."""
-        self.cache.crop(length)
+        if removed := self.cache.get_seq_length() - length:
+            self.cache.crop(-removed)
 
     def pick(self, texts: Ids) -> None:
         """Keep some of the texts."""
