@@ -37,6 +37,7 @@ COMMANDS = {
     "page": "page",
     "explain": "explain",
     "watch": "watch",
+    "write-tests": "write_tests",
     "list": "list_",
 }
 """The commands in the order of the help, each a module; and the function of it that runs."""
@@ -146,7 +147,7 @@ def _commands(names: tuple[str, ...]) -> Callable[..., Any]:
     )
     app.callback()(_handcraft)
     for name in names:
-        module = import_module(f"handcraft.cli.commands.{name}")
+        module = import_module(f"handcraft.cli.commands.{name.replace('-', '_')}")
         app.command(name, epilog=_epilog(module.EXAMPLES), no_args_is_help=name == "run")(
             getattr(module, COMMANDS[name])
         )

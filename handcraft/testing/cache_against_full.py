@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 TEXTS = 4
 """The most texts that are read at once."""
 
-LONGEST = 24
+FEW = 4
+"""The most tokens of a piece, if it is not all that there is room for."""
+
+LONGEST = 16
 """The most tokens of a text, where a model reads more or does not say how many."""
 
 CLOSE = 1e-4
@@ -30,6 +33,7 @@ def cache_machine(
     *,
     vocabulary: Tokens | None = None,
     longest: int | None = None,
+    texts: int = TEXTS,
     tolerance: float = CLOSE,
 ) -> type[RuleBasedStateMachine]:
     """A test that reads texts piece by piece with a cache, and compares each answer with a full run.
@@ -41,6 +45,7 @@ def cache_machine(
         model: anything with a cache that `as_model` takes: a model of handcraft or of transformers.
         vocabulary: the tokens of the model, where it does not say them.
         longest: the most tokens of a text.
+        texts: the most texts that are read at once.
         tolerance: the largest difference of two logits, as a share of the largest logit.
 
     Returns:
@@ -62,34 +67,38 @@ def cache_machine(
     class CacheMachine(RuleBasedStateMachine):
         """Texts that are read with a cache."""
 
-        @initialize(texts=st.integers(1, TEXTS))
-        def begin(self, texts: int) -> None:
-            self.reading = Reading(subject, texts, tolerance)
+        @initialize(how_many=st.integers(1, texts))
+        def begin(self, how_many: int) -> None:
+            self.reading = Reading(subject, how_many, tolerance)
 
         @precondition(lambda self: self.reading.length < most)
         @rule(data=st.data())
         def read(self, data: st.DataObject) -> None:
             """Read some tokens more of every text."""
-            new = data.draw(st.integers(1, most - self.reading.length), label="how many tokens")
-            row = st.lists(token, min_size=new, max_size=new)
-            texts = [data.draw(row, label="tokens") for _ in range(self.reading.texts)]
-            self.reading.extend(np.array(texts, dtype=np.int64))
+            left = most - self.reading.length
+            few = st.integers(1, min(left, FEW))
+            new = data.draw(st.one_of(few, st.just(left)), label="how many tokens")
+            count = self.reading.texts * new
+            tokens = data.draw(st.lists(token, min_size=count, max_size=count), label="tokens")
+            self.reading.extend(np.array(tokens, dtype=np.int64).reshape(-1, new))
 
         @precondition(lambda self: self.reading.length > 0)
         @rule(data=st.data())
         def forget(self, data: st.DataObject) -> None:
-            """Forget the last tokens of every text."""
+            """Forget the last tokens of every text, and read others."""
             kept = data.draw(st.integers(0, self.reading.length - 1), label="tokens that are kept")
             self.reading.truncate(kept)
+            self.read(data)
 
-        @precondition(lambda self: self.reading.length > 0)
+        @precondition(lambda self: 0 < self.reading.length < most)
         @rule(data=st.data())
         def pick(self, data: st.DataObject) -> None:
-            """Keep some texts, perhaps several times."""
-            texts = self.reading.texts
-            some = st.lists(st.integers(0, texts - 1), min_size=1, max_size=TEXTS)
-            which = st.one_of(some, st.permutations(range(texts)))
+            """Keep some texts, perhaps several times or in another order, and read on."""
+            there = range(self.reading.texts)
+            some = st.lists(st.sampled_from(there), min_size=1, max_size=texts)
+            which = st.one_of(some, st.permutations(there))
             self.reading.pick(np.array(data.draw(which, label="texts"), dtype=np.int64))
+            self.read(data)
 
     chosen = profile()
     test: Any = CacheMachine.TestCase

@@ -90,6 +90,11 @@ class RuleCase:
         return tuple((prompt, meant) for prompt, (meant, _) in self._found.items())
 
     @property
+    def is_found(self) -> bool:
+        """Whether a prompt was found after which the rule decides."""
+        return bool(self._shared.found[self.number])
+
+    @property
     def given(self) -> tuple[Sequence[str], ...]:
         """The inputs of these prompts, as tokens."""
         return tuple(dict.fromkeys(tokens for _, tokens in self._found.values()))

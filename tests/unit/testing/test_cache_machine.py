@@ -54,12 +54,12 @@ class CountingRun:
         self.seen = self.seen[order]
 
 
-TestCounting = cache_machine(Counting(), longest=8).TestCase
+TestCounting = cache_machine(Counting(), longest=8, texts=3).TestCase
 
 
 @pytest.mark.parametrize("fault", ["pieces", "truncate", "pick"])
 def test_a_wrong_cache_is_found(fault):
-    machine = cache_machine(Counting(fault), longest=6)
+    machine = cache_machine(Counting(fault), longest=4, texts=2)
     with pytest.raises(AssertionError) as caught:
         machine.TestCase("runTest").runTest()
     text = str(caught.value)
