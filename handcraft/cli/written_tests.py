@@ -49,6 +49,11 @@ def comment(text: str) -> str:
     return "\n".join(f"# {line}" for line in wrap(text, WIDTH - 2))
 
 
+def paragraph(text: str) -> str:
+    """A text as the lines of a docstring."""
+    return "\n".join(wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False))
+
+
 def quoted(text: str) -> str:
     """A text as a literal of Python, in double quotes where that needs no escapes."""
     plain = repr(text)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from handcraft.testing import Margin
 
 EXAMPLES = (
-    "handcraft write-tests mine.py",
-    "handcraft write-tests aab -o test_aab.py",
-    "handcraft write-tests my_gpt2/ -o tests/test_my_gpt2.py",
+    "handcraft write-tests programs/aab.py",
+    "handcraft write-tests parity -o test_parity.py",
+    "handcraft write-tests aab/ -o test_folder.py",
 )
 
 ANSWERS_UP_TO = 12
@@ -78,11 +78,13 @@ def write_tests(
 
 
 def _title(shown: str, path: Path) -> str:
-    return (
-        f"Tests of {shown}, to be changed and kept.\n\n"
-        f"Run them with `pytest {path.name}`. With `--handcraft-profile=deep` they try many more\n"
-        "prompts. Written by `handcraft write-tests`.\n"
+    from handcraft.cli.written_tests import paragraph
+
+    said = (
+        f"Run them with `pytest {path.name}`. With `--handcraft-profile=deep` they try many more "
+        "prompts. Written by `handcraft write-tests`."
     )
+    return f"Tests of {shown}, to be changed and kept.\n\n{paragraph(said)}\n"
 
 
 def _plain(name: str) -> str:

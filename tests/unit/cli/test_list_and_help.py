@@ -16,6 +16,7 @@ from handcraft.cli.shipped import shipped_programs
 from handcraft.cli.sources import find
 
 COMMANDS = ["new", "run", "compile", "verify", "prove", "plant", "draw", "page", "explain", "list"]
+COMMANDS += ["write-tests"]
 
 
 def test_list_shows_each_program_with_its_first_line(run):
