@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 HAND = json.loads((ROOT / "tests" / "golden" / "by_hand.json").read_text(encoding="utf-8"))
 
-FILE = re.search(r"```python\n# test_hand\.py\n(.*?)```", PAGE, re.DOTALL)
+FILE = re.search(r"```python\n(# test_hand\.py\n.*?)```", PAGE, re.DOTALL)
 SHOWN = re.search(r"```text\n\$ pytest -v test_hand\.py\n(.*?)```", PAGE, re.DOTALL)
 WRONG = "c_attn[3, 2] = 0  # the number that was changed\n"
 

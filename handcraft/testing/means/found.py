@@ -108,6 +108,8 @@ class Disagreement(AssertionError):
         explain: gives the text that explains the answer; None where the model cannot be explained.
     """
 
+    __module__ = "handcraft.testing"  # from where it is imported: pytest prints it
+
     def __init__(
         self,
         wrong: Margin,
