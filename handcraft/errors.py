@@ -169,6 +169,36 @@ class ModelError(HandcraftError):
     """A prompt or a setting that a model cannot answer."""
 
 
+class AnswerError(HandcraftError):
+    """A model under test that does not answer, or whose answer is not logits of its tokens.
+
+    Args:
+        what: what is wrong.
+        where: the model and the prompt.
+        fix: the nearest thing that would make it right.
+        kind: what equal failures have in common, so that a shorter prompt can show the same.
+        prompt: the tokens of the prompt after which it fails, as places in the vocabulary; None if the
+            failure does not depend on it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        fix: str | None = None,
+        kind: object = None,
+        prompt: tuple[int, ...] | None = None,
+    ) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.kind = kind
+        self.prompt = prompt
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """What another process gets: the text, without the type of an error that it may not know."""
+        return type(self), (self.what,), {**self.__dict__, "kind": None}
+
+
 class CheckpointError(HandcraftError):
     """A folder that cannot be read as a model, or cannot be written."""
 

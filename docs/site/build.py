@@ -33,6 +33,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Rules as text": "language-text.md",
         "Coming from Tracr": "moving-from-tracr.md",
         "The programs": "programs.md",
+        "Testing a model": "testing.md",
     },
     "Seeing why": {
         "One prediction explained": "explain.md",
@@ -75,7 +76,7 @@ PACKAGES = {
     "handcraft.model": "GPT-2 in NumPy.",
     "handcraft.draw": "Pictures.",
     "handcraft.verify": "Checks of a model against its meaning.",
-    "handcraft.testing": "Hypothesis strategies and assertions.",
+    "handcraft.testing": "Assertions for any model, Hypothesis strategies, a test line for each rule.",
     "handcraft.proofs": "Certificates, and proofs of folders.",
     "handcraft.ground_truth": "What is true of a model, to judge interpretability tools with.",
     "handcraft.torch": "A compiled part that stays frozen while the rest is trained.",

@@ -39,6 +39,7 @@ COMMANDS = {
     "ground-truth": "ground_truth",
     "dataset": "dataset",
     "watch": "watch",
+    "write-tests": "write_tests",
     "list": "list_",
 }
 """The commands in the order of the help, each a module; and the function of it that runs."""

@@ -25,6 +25,7 @@ from handcraft.weights import Layout, Placement, Plan, axis_names, stored_values
 
 if TYPE_CHECKING:
     import anywidget
+    import pytest
 
     from handcraft.draw import Subject
     from handcraft.explain import Explanation
@@ -145,6 +146,19 @@ class Compiled(Actions):
         from handcraft.page import widget
 
         return widget(self, prompt)
+
+    def parametrize(self, argument: str = "rule") -> pytest.MarkDecorator:
+        """Run a test of pytest once for each rule, as `handcraft.testing.parametrize`.
+
+        Args:
+            argument: the name of the argument that gets the rule, with prompts where it decides.
+
+        Raises:
+            ModelError: the model was compiled from circuits, which have no rules.
+        """
+        from handcraft.testing import parametrize
+
+        return parametrize(self, argument)
 
     def verify(
         self, *, sample: int | None = None, seed: int = 0, executor: Executor | None = None

@@ -31,6 +31,8 @@ from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary, shorten
 
 if TYPE_CHECKING:
+    import pytest
+
     from handcraft.draw import Picture
 
 REPR_UP_TO = 12
@@ -386,6 +388,16 @@ class Program:
         from handcraft.draw import program_picture
 
         return program_picture(self, rule=rule)
+
+    def parametrize(self, argument: str = "rule") -> pytest.MarkDecorator:
+        """Run a test of pytest once for each rule, as `handcraft.testing.parametrize`.
+
+        Args:
+            argument: the name of the argument that gets the rule, with prompts where it decides.
+        """
+        from handcraft.testing import parametrize
+
+        return parametrize(self, argument)
 
     def _repr_html_(self) -> str:
         """The rules as a table, for notebooks."""

@@ -47,6 +47,10 @@ class Cache:
         """Count `positions` more as filled."""
         self.length += positions
 
+    def truncate(self, positions: int) -> None:
+        """Forget all but the first `positions`, so that other tokens can follow them."""
+        self.length = min(self.length, positions)
+
     def repeat(self, times: int, *, extra: int = 0) -> Cache:
         """A copy with every row of the batch `times` times in succession.
 

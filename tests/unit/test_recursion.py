@@ -21,6 +21,7 @@ BOUNDED = {
     "language/variable_name.py: _results": "as deep as Python's parser reads choices",
     "language/variable_name.py: _unpacked": "as deep as Python's parser reads tuples",
     "page/data.py: exact": "as deep as a node of a certificate",
+    "testing/models/checked.py: _run": "once: texts that fail together are run one by one",
     "weights/norms.py: _as_squares": "the most squares that are asked for",
     "weights/plan.py: _filled": "once: an even width has all numbers",
 }

@@ -67,7 +67,8 @@ PUBLIC_NAMES = """
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
-for name in ("handcraft.verify", "handcraft.compiler", "handcraft.language", "handcraft"):
+packages = ("testing", "verify", "compiler", "language")
+for name in (*(f"handcraft.{each}" for each in packages), "handcraft"):
     package = import_module(name)
     assert set(package.__all__) <= set(dir(package)), name
     for module in iter_modules(package.__path__, f"{name}."):

@@ -123,28 +123,29 @@ class Matching:
         """
         node, place = FIRST, 0
         for token in tokens:
-            following = self._continued(node, place)
+            following = self.continued(node, place)
             if token not in following:
                 break
             node, place = following[token], place + 1
-        return place, tuple(self._continued(node, place)), self._ending(node)
+        return place, tuple(self.continued(node, place)), self._ending(node)
 
     def _ending(self, node: int) -> tuple[str, ...]:
         """The shortest ending of a match; among equals the first in vocabulary order."""
         ending: list[str] = []
         while self._fewest.get(node, 0):
             steps = self._steps(node)
-            token = min(steps, key=lambda each: self._far(steps[each]))
+            token = min(steps, key=lambda each: self.far(steps[each]))
             ending.append(token)
             node = steps[token]
         return tuple(ending)
 
-    def _continued(self, node: int, place: int) -> dict[str, int]:
-        """The tokens that can follow so many, and where they lead."""
+    def continued(self, node: int, place: int) -> dict[str, int]:
+        """The tokens that can follow so many, from a node of the table, and where they lead."""
         room = self.longest - place - 1
-        return {token: to for token, to in self._steps(node).items() if self._far(to) <= room}
+        return {token: to for token, to in self._steps(node).items() if self.far(to) <= room}
 
-    def _far(self, node: int) -> float:
+    def far(self, node: int) -> float:
+        """The fewest tokens from a node to the end of a match."""
         return self._fewest.get(node, float("inf"))
 
     def _steps(self, node: int) -> dict[str, int]:

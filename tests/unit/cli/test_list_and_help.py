@@ -27,6 +27,7 @@ COMMANDS = [
     "explain",
     "ground-truth",
     "dataset",
+    "write-tests",
     "list",
 ]
 

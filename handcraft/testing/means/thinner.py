@@ -1,0 +1,84 @@
+"""Hunt for thin margins: the prompt after which a model comes nearest to answering wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handcraft.testing.means.by_hypothesis import try_examples
+from handcraft.testing.means.tally import Tally
+from handcraft.testing.means.trials import Listed, Trials
+from handcraft.testing.models.answering import Ids
+from handcraft.testing.prompt_strategy import inputs_strategy
+
+STEPS = 200
+"""After so many steps the search from one prompt ends; each makes its margin thinner."""
+
+NEIGHBOURS = 2_000
+"""How many of the prompts that differ in one token are tried at each step."""
+
+
+def hunt(tally: Tally, trials: Trials | Listed, *, examples: int, seed: int) -> None:
+    """Search for thinner margins than were found, and count the answers that were tried on the way.
+
+    Hypothesis makes prompts like those with the thinnest margins. Then, from the thinnest ones that
+    were found, tokens are replaced, inserted and left out for as long as a margin gets thinner.
+    """
+    if isinstance(trials, Listed):
+        return
+
+    def attempt(prompt: tuple[int, ...]) -> float:
+        if not prompt:
+            return np.inf
+        return _tried(tally, np.array([prompt], dtype=np.int64))
+
+    try_examples(
+        inputs_strategy(trials.prompts, trials.longest, trials.program),
+        tuple,
+        attempt,
+        examples=examples,
+        seed=seed,
+        aim=True,
+    )
+    for margin, prompt, _ in tuple(tally.thinnest):
+        _descend(tally, trials, prompt, margin, np.random.default_rng(seed))
+
+
+def _descend(
+    tally: Tally, trials: Trials, prompt: tuple[int, ...], margin: float, random: np.random.Generator
+) -> None:
+    """Step to a neighbour with a thinner margin for as long as there is one."""
+    for _ in range(STEPS):
+        best = prompt
+        for texts in _neighbours(prompt, len(trials.prompts.vocabulary), random):
+            allowed = texts[trials.allowed(texts)]
+            if not len(allowed):
+                continue
+            lowest, _ = tally.trying.lowest(allowed, tally.least_margin)
+            row = int(lowest.argmin())
+            if lowest[row] < margin:
+                margin, best = float(lowest[row]), tuple(allowed[row].tolist())
+        if best == prompt:
+            return
+        prompt = best
+        _tried(tally, np.array([prompt], dtype=np.int64))
+
+
+def _tried(tally: Tally, inputs: Ids) -> float:
+    lowest = np.inf
+    for answers in tally.trying.answers(inputs):
+        tally.add(answers)
+        lowest = min(lowest, float(answers.margins.min(initial=np.inf)))
+    return lowest
+
+
+def _neighbours(prompt: tuple[int, ...], size: int, random: np.random.Generator) -> list[Ids]:
+    """The prompts that differ by one token: replaced, inserted or left out; of many some."""
+    text, length = np.array(prompt, dtype=np.int64), len(prompt)
+    tokens = np.arange(size)
+    if size * length > NEIGHBOURS:
+        tokens = random.choice(size, size=max(1, NEIGHBOURS // length), replace=False)
+    found = [np.stack([np.delete(text, i) for i in range(length)])] if length > 1 else []
+    replaced = np.tile(text, (length, len(tokens), 1))
+    replaced[np.arange(length), :, np.arange(length)] = tokens
+    inserted = np.stack([np.insert(text, i, token) for i in range(length + 1) for token in tokens])
+    return [*found, replaced.reshape(-1, length), inserted]

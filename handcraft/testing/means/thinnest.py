@@ -1,0 +1,68 @@
+"""The thinnest margin of a model, right or wrong, and the prompt that shows it."""
+
+from __future__ import annotations
+
+from handcraft.errors import PromptError
+from handcraft.testing.means.assertion import check_fits, subject_and_meaning, try_all
+from handcraft.testing.means.found import Margin
+from handcraft.testing.means.meaning import Reads
+from handcraft.testing.means.tally import Tally
+from handcraft.testing.means.thinner import hunt
+from handcraft.testing.means.trials import Given, trials_of
+from handcraft.testing.means.trying import Trying
+from handcraft.testing.models.as_model import Tokens
+from handcraft.testing.profiles import profile
+
+
+def thinnest_margin(
+    model: object,
+    meaning: object,
+    prompts: Given = None,
+    *,
+    vocabulary: Tokens | None = None,
+    longest: int | None = None,
+    reads: Reads = "text",
+    examples: int | None = None,
+    seed: int = 0,
+) -> Margin:
+    """The prompt after which a model comes nearest to answering wrong, or is most wrong.
+
+    All prompts are tried if there are few. Otherwise some are, and then others that are more and more
+    like those with the thinnest margins.
+
+    Args:
+        model: anything that `as_model` takes.
+        meaning: what it should answer, as for `assert_means`.
+        prompts: which prompts to try, as for `assert_means`; not a strategy.
+        vocabulary: the tokens of the model, where it does not say them.
+        longest: the most tokens of a prompt.
+        reads: whether a function is called with a text or with a list of tokens.
+        examples: how many prompts Hypothesis makes; by default as the profile says.
+        seed: of the random prompts.
+
+    Returns:
+        The answer; its `margin` is negative where it is wrong.
+
+    Raises:
+        AnswerError: the model raised an error, or its answer is no logits.
+        PromptError: no prompt is allowed.
+    """
+    chosen = profile()
+    subject, meant = subject_and_meaning(model, meaning, vocabulary, reads)
+    trials = trials_of(
+        prompts,
+        meant,
+        longest=longest,
+        model=subject.model,
+        every_up_to=chosen.every_up_to,
+        sample=chosen.sample,
+        seed=seed,
+    )
+    check_fits(subject, trials)
+    tally = Tally(Trying(subject, meant))
+    try_all(tally, trials)
+    if not tally.thinnest:
+        raise PromptError("no prompt was tried", fix="allow some prompts, and say what follows them")
+    if not trials.is_all:
+        hunt(tally, trials, examples=chosen.examples if examples is None else examples, seed=seed)
+    return tally.thinnest[0][2]

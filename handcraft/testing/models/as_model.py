@@ -1,0 +1,164 @@
+"""Anything that answers as a model under test: the one place that asks what a thing is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from handcraft.compiler import Compiled, compile_program
+from handcraft.errors import ModelError, VocabularyError
+from handcraft.formats import Checkpoint, is_checkpoint, load, read_checkpoint
+from handcraft.formats.foreign_files import check_folder, find_file, read_object
+from handcraft.formats.huggingface.config_json import CONFIG
+from handcraft.formats.huggingface.tokenizer import read_vocabulary
+from handcraft.formats.read_raschka import is_raschka
+from handcraft.language import Program, Prompts
+from handcraft.model import Model
+from handcraft.testing.models.answering import Answering
+from handcraft.testing.models.of_function import OfFunction, Reads
+from handcraft.testing.models.of_handcraft import OfHandcraft
+from handcraft.testing.models.of_torch import OfTorch
+from handcraft.testing.models.of_transformers import OfTransformers, positions_in, read_folder
+from handcraft.testing.models.of_weights import edited, of_weights
+from handcraft.vocabulary import Vocabulary
+
+Tokens: TypeAlias = Vocabulary | str | Iterable[str] | Mapping[str, int]
+"""The tokens of a model: as a `Vocabulary`, what makes one, or the id of each token."""
+
+
+def as_model(
+    thing: object,
+    *,
+    vocabulary: Tokens | None = None,
+    positions: int | None = None,
+    reads: Reads = "ids",
+    like: Model | Compiled | None = None,
+    heads: int = 1,
+    name: str | None = None,
+) -> Answering:
+    """A model under test, of whatever it is.
+
+    Args:
+        thing: a `Model`, `Compiled` or `Checkpoint`; a `Program`, which is compiled; a folder that
+            handcraft or Hugging Face wrote; a model of transformers; a torch module from ids to logits;
+            a dictionary of weights as NumPy arrays; a function from one text to logits; or anything
+            that is `Answering` already.
+        vocabulary: its tokens, where the thing does not say them: text as for `Vocabulary`, or a
+            dictionary from tokens to their ids. Of a thing that does, other names for its tokens.
+        positions: the most tokens of a text, where the thing does not say it.
+        reads: of a function: whether it reads a list of ids, a list of tokens, or a text.
+        like: of weights: the model of which they replace some.
+        heads: of weights without `like`: the heads of each block.
+        name: how messages call it.
+
+    Raises:
+        VocabularyError: nothing says which tokens it has.
+        ModelError: it is nothing that can answer, or its weights do not make a model.
+        CheckpointError: the folder cannot be read.
+    """
+    if isinstance(thing, Answering):
+        return thing
+    known = None if vocabulary is None else as_vocabulary(vocabulary)
+    if isinstance(thing, Program):
+        thing = compile_program(thing)
+    prompts = None
+    if isinstance(thing, str | os.PathLike):
+        folder, name = Path(thing), name or os.fspath(thing)
+        read = _of_folder(folder)
+        if not isinstance(read, Model | Checkpoint):
+            known = known or read_vocabulary(folder, read.config.vocab_size)
+        thing = read
+    if isinstance(thing, Compiled | Checkpoint):
+        prompts, thing = prompts_of(thing), thing.model
+    if isinstance(thing, Mapping):
+        if like is not None:
+            thing = edited(like.model if isinstance(like, Compiled) else like, thing)
+        else:
+            thing = of_weights(thing, _needed(known, "the weights do"), heads)
+    if isinstance(thing, Model):
+        return OfHandcraft(_renamed(thing, known), name or "the model", prompts)
+    if _is_of(thing, "transformers.modeling_utils", "PreTrainedModel"):
+        most = positions or positions_in(thing)
+        tokens = _needed(known, "a model of transformers does")
+        return OfTransformers(thing, tokens, most, name or type(thing).__name__)
+    if _is_of(thing, "torch.nn", "Module"):
+        tokens = _needed(known, "a torch module does")
+        return OfTorch(thing, tokens, positions, name or type(thing).__name__)
+    if callable(thing) and not isinstance(thing, type):
+        tokens = _needed(known, "a function does")
+        return OfFunction(thing, tokens, reads, positions, name or _name_of(thing))
+    raise ModelError(
+        f"{type(thing).__name__} is nothing that answers with logits",
+        fix="give a model of handcraft, transformers or torch, a folder, weights as a dictionary, or a "
+        "function from ids to logits",
+    )
+
+
+def prompts_of(compiled: Compiled | Checkpoint) -> Prompts:
+    """The prompts that a model was compiled for; what only its Python code says is left out."""
+    if isinstance(compiled, Checkpoint):
+        known = compiled.prompts(as_far_as_known=True)
+        if known is not None:
+            return known
+    source = compiled.source
+    if isinstance(source, Program):
+        return source.prompts
+    return Prompts(source.vocabulary.tokens, source.context, causal=source.causal)
+
+
+def as_vocabulary(tokens: Tokens) -> Vocabulary:
+    """A vocabulary of what makes one, or of the id of each token."""
+    if isinstance(tokens, Vocabulary):
+        return tokens
+    if isinstance(tokens, Mapping):
+        return Vocabulary(tokens, ids=tokens.values())
+    return Vocabulary(tokens)
+
+
+def _needed(known: Vocabulary | None, what: str) -> Vocabulary:
+    if known is None:
+        raise VocabularyError(
+            f"{what} not say which tokens it has",
+            fix='give vocabulary="ab" with its tokens in the order of their ids, or {"a": 0, "b": 1}',
+        )
+    return known
+
+
+def _renamed(model: Model, known: Vocabulary | None) -> Model:
+    """A model whose tokens have other names, where those are given."""
+    if known is None or known == model.vocabulary:
+        return model
+    beyond = [number for number in known.numbers if number >= model.shape.n_vocab]
+    if beyond:
+        raise VocabularyError(
+            f"the token {known.token(beyond[0])!r} has the id {beyond[0]}, and the model has "
+            f"{model.shape.n_vocab} tokens",
+            fix=f"use ids from 0 to {model.shape.n_vocab - 1}",
+        )
+    return replace(model, vocabulary=known)
+
+
+def _of_folder(folder: Path) -> Any:
+    """What a folder contains: our model, a GPT-2, or what transformers reads."""
+    check_folder(folder, "save_pretrained")
+    config = find_file(folder, CONFIG)
+    if is_checkpoint(folder):
+        return read_checkpoint(folder)
+    if config is None or is_raschka(folder):
+        return load(folder)
+    is_gpt2 = read_object(config).get("model_type", "gpt2") == "gpt2"
+    return load(folder) if is_gpt2 else read_folder(folder)
+
+
+def _is_of(thing: object, module: str, name: str) -> bool:
+    """Whether a thing is of a class whose package is imported: if it is not, nothing is of it."""
+    home: Any = sys.modules.get(module)
+    return home is not None and isinstance(thing, getattr(home, name))
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
