@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from handcraft.draw.subject import OF_A_RUN, WHATS, What
+from handcraft.draw.draw_picture import OF_A_RUN, WHATS, What
 from handcraft.errors import DrawError
 
 _USES: Mapping[str, tuple[What, ...]] = {

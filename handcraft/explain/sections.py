@@ -6,14 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 
-from handcraft.explain.explanation import (
-    Explanation,
-    Look,
-    Part,
-    RuleOutcome,
-    Shown,
-)
+from handcraft.explain.explanation import Explanation, Look, Part
+from handcraft.language.graph.domain import Value, json_value, show_value
 from handcraft.language.graph.labels import distinct
+from handcraft.language.judged import Outcome
 from handcraft.origin import Origin
 
 RULES = 8
@@ -100,7 +96,7 @@ def _text(of: Explanation) -> str:
     return " ".join(map(token, of.tokens)) if of.separator else token("".join(of.tokens))
 
 
-def _rules(rules: Sequence[RuleOutcome]) -> Iterator[str | Table]:
+def _rules(rules: Sequence[Outcome]) -> Iterator[str | Table]:
     near = [rule for rule in rules if rule.state in ("fires", "nearly", "comes later")]
     near.sort(key=lambda rule: (rule.state != "fires", rule.number))
     shown = [*near[:RULES], *[rule for rule in rules if rule not in near][: max(0, RULES - len(near))]]
@@ -113,7 +109,7 @@ def _rules(rules: Sequence[RuleOutcome]) -> Iterator[str | Table]:
         yield f"and {_counted(len(rules) - len(shown), 'more rule')}"
 
 
-def _conditions(rule: RuleOutcome) -> str:
+def _conditions(rule: Outcome) -> str:
     """What does not hold; of a rule that matches, what does."""
     if rule.predicts is None:
         return ""
@@ -123,7 +119,7 @@ def _conditions(rule: RuleOutcome) -> str:
     shown = missing or rule.conditions
     texts = []
     for each in shown:
-        said = {f"{name} == {read!r}" for name, read in each.reads.items()}
+        said = {f"{name} == {show_value(read)}" for name, read in each.reads.items()}
         is_said = each.text in said  # its text says what it reads
         reads = {} if is_said else {n: read for n, read in each.reads.items() if n != each.text}
         texts.append(f"{each.text}{f' ({named(reads)})' if reads else ''}")
@@ -282,14 +278,15 @@ def token(text: str) -> str:
     return text if text.isprintable() and text.strip() == text != "" else repr(text)
 
 
-def value(shown: Shown) -> str:
+def value(value: Value) -> str:
     """A value in a cell."""
+    shown = json_value(value)
     if isinstance(shown, bool):
         return "yes" if shown else "no"
     return token(shown) if isinstance(shown, str) else f"{shown:g}"
 
 
-def named(values: Mapping[str, Shown]) -> str:
+def named(values: Mapping[str, Value]) -> str:
     """Values with their names."""
     return ", ".join(f"{name} = {value(each)}" for name, each in values.items())
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from handcraft.errors import CheckpointError, ProofError
+from handcraft.errors import CheckpointError, LimitError, ProofError
 from handcraft.language import Program, Prompts
 from handcraft.limits import JSON_BYTES
 from handcraft.model import Model
@@ -40,10 +40,14 @@ def statement_of(program: Program) -> Statement:
     Raises:
         NotCertified: it cannot be written down in a reasonable size.
     """
+    try:
+        meaning = program.meant
+    except LimitError as error:
+        raise NotCertified(error.what) from error
     return {
         "vocabulary": list(program.vocabulary.tokens),
         "contexts": _contexts(program.prompts),
-        "meaning": write_meaning(program),
+        "meaning": write_meaning(meaning),
     }
 
 

@@ -21,15 +21,15 @@ from handcraft.draw import (
     OF_A_RUN,
     WHATS,
     Detail,
-    Subject,
     What,
     chosen_kind,
     draw_picture,
     format_of,
 )
 from handcraft.errors import CommandError
-from handcraft.formats import is_checkpoint, load, read_checkpoint, write_file
+from handcraft.formats import subject_of, write_file
 from handcraft.language import Program
+from handcraft.subject import Subject
 from handcraft.weights import named_rule, served_by
 
 EXAMPLES = (
@@ -130,7 +130,7 @@ def _circuit_of(file: Path, architecture: str | None, positions: str | None) -> 
 
 def _best(subject: Subject) -> What:
     """The picture that says most, of those that can be drawn."""
-    if subject.program is not None or subject.outputs:
+    if subject.meaning is not None:
         return "program"
     return "circuit" if subject.circuits is not None else "weights"
 
@@ -146,25 +146,24 @@ def _subject(
     chosen = [value for value in (architecture, positions) if value is not None]
     if name is not None and not lines and os.path.isdir(name):
         check_not_compiled(name, chosen)
-        title = Path(name).resolve().name
-        if not is_checkpoint(Path(name)):
-            note_ = f"{name} has no handcraft.json, so only its numbers are known"
-            return Subject(title, model=load(name)), note_
-        return replace(read_checkpoint(name).subject, name=title), None
+        subject = replace(subject_of(name), name=Path(name).resolve().name)
+        if subject.weights is None:
+            return subject, f"{name} has no handcraft.json, so its numbers have no names"
+        return subject, None
     found = find(name, lines)
     title = (
         "rules" if name is None or lines else Path(name.partition(":")[0]).stem.strip("-") or "rules"
     )
     if isinstance(found.source, Program) and what in (None, "program"):
-        return Subject(title, program=found.source), found.note
+        return Subject(title, found.source.meant), found.note
     compiled = compile_found(found.source, architecture=architecture, positions=positions)
     return replace(compiled.subject, name=title), found.note
 
 
 def _rule(wanted: str, subject: Subject) -> str:
     """The text of the rule that the command line names."""
-    rules = list(map(str, subject.program.rules)) if subject.program is not None else []
-    return named_rule(wanted, rules, served_by(subject.origins or {}))
+    weights = subject.weights
+    return named_rule(wanted, subject.rules, [] if weights is None else served_by(weights.origins))
 
 
 def _prompt(subject: Subject) -> str:

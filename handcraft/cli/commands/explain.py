@@ -128,10 +128,10 @@ def _explained(name: str | None, lines: Sequence[str], prompt: str) -> Explanati
     """The answer after a prompt explained, also for a folder without handcraft.json."""
     if name is not None and not lines and Path(name).is_dir():
         from handcraft.explain import explain_prediction
-        from handcraft.formats import is_checkpoint, load
+        from handcraft.formats import is_checkpoint, subject_of
 
         if not is_checkpoint(Path(name)):
-            return explain_prediction(load(name), prompt)
+            return explain_prediction(subject_of(name), prompt)
     found = find(name, lines)
     note(found.note)
     source = found.folder or compile_found(found.source)

@@ -16,7 +16,7 @@ from handcraft.formats.manifest.served import served_runs
 from handcraft.language import Prompts
 from handcraft.model import AxisNames, Shape
 from handcraft.origin import Place
-from handcraft.proofs import Proof
+from handcraft.proofs import Proof, Words
 from handcraft.verify import Measured
 from handcraft.weights import Layout, axis_names
 
@@ -115,6 +115,7 @@ class Manifest:
         spans: for a model of values, the range of each dimension.
         facts: on how many texts the facts were measured on which the weights rely.
         proof: what was proved when the folder was written; None where no proof was asked for.
+        words: how the rules and nodes of certificate.json read; None where there is no certificate.
     """
 
     handcraft: int
@@ -131,6 +132,7 @@ class Manifest:
     spans: Spans = ()
     facts: Measured | None = None
     proof: Proof | None = None
+    words: Words | None = None
 
     @property
     def grammar(self) -> Grammar | None:
@@ -152,10 +154,19 @@ def write_manifest(
     spans: Spans = (),
     facts: Measured | None = None,
     proof: Proof | None = None,
+    words: Words | None = None,
 ) -> str:
     """The text of handcraft.json.
 
-    `grammar` says which prompts are allowed, where the program does not say so itself.
+    Args:
+        compiled: the model.
+        format: of the folder.
+        grammar: which prompts are allowed, where the program does not say so itself.
+        outputs: as of `Manifest`.
+        spans: likewise.
+        facts: likewise.
+        proof: likewise.
+        words: likewise.
     """
     tables = Tables(compiled.circuits.values)
     model, shape = compiled.model, compiled.model.shape
@@ -174,6 +185,7 @@ def write_manifest(
         spans,
         facts,
         proof,
+        words,
     )
     return _line_by_key({**tables.write(manifest), **tables.write_tables()})
 
