@@ -7,14 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from handcraft.language.distribution import likeliest
-from handcraft.language.graph.domain import FLAGS, Kind, Value
+from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import (
     Aggregate,
-    AtLeast,
     Constant,
     Embedded,
-    Linear,
-    Lookup,
     Node,
     case_label,
     walk,
@@ -23,6 +20,7 @@ from handcraft.language.oracle.interpret import Values, interpret_in, selected
 from handcraft.origin import Origin
 
 if TYPE_CHECKING:
+    from handcraft.language.conditions import MeantCondition
     from handcraft.language.meaning import MeantRule, NeverFires
 
 Of = TypeVar("Of")
@@ -31,16 +29,6 @@ State: TypeAlias = Literal["fires", "comes later", "nearly", "does not", "never"
 """What becomes of a rule: it decides; it matches, but an earlier one decides; it does not match, and no
 rule that does not lacks fewer conditions; it does not match, and others come nearer; it fires after no
 prompt at all; or only its words are known, and no weight tells."""
-
-READS = 4
-"""How many values that a condition reads are shown with it."""
-
-
-AND = {(one, other): one and other for one in (False, True) for other in (False, True)}
-"""The table of the conjunction of two flags."""
-
-SHORT = 40
-"""The most characters of the text of an expression without a name that is shown as read."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +114,12 @@ def judge(
         AssumptionError: the text breaks an assumption.
     """
     outputs = list(outputs)
-    flags = [[] if rule.condition is None else [*conjuncts(rule.condition)] for rule in rules]
-    read = [flag for each in flags for flag in each]
+    read = [each.node for rule in rules for each in rule.conditions]
     order = tuple(walk(*(node for rule in rules for node in rule.nodes), *read, *outputs))
     known = interpret_in(order, tokens, causal=causal)
-    conditions = [tuple(_condition(node, known) for node in each) for each in flags]
+    conditions = [tuple(_condition(each, known) for each in rule.conditions) for rule in rules]
+    matches = [rule.condition is None or bool(known[rule.condition][-1]) for rule in rules]
+    states = _states(matches, conditions)
     found = [
         Outcome(
             rule.number,
@@ -139,7 +128,7 @@ def judge(
             state,
             holding,
         )
-        for rule, holding, state in zip(rules, conditions, _states(conditions), strict=True)
+        for rule, holding, state in zip(rules, conditions, states, strict=True)
     ]
     found += [Outcome(rule.number, rule.origin, None, "never") for rule in never]
     answers = [rule.answer for rule in rules if isinstance(rule.answer, Node)]
@@ -196,64 +185,20 @@ def _unambiguous(pairs: Iterable[tuple[str, Of]]) -> dict[str, Of]:
     return {text: of for text, of in found.items() if text not in doubtful}
 
 
-def _states(rules: Sequence[tuple[Condition, ...]]) -> Iterator[State]:
+def _states(matches: Sequence[bool], rules: Sequence[tuple[Condition, ...]]) -> Iterator[State]:
+    """What becomes of each rule, by whether its flag is true and by the conditions that it consists of."""
     misses = [sum(not condition.holds for condition in conditions) for conditions in rules]
-    fewest = min((number for number in misses if number), default=0)
+    missing = [number for number, is_true in zip(misses, matches, strict=True) if not is_true]
+    fewest = min(missing, default=0)
     decided = False
-    for number in misses:
-        if not number:
+    for number, is_true in zip(misses, matches, strict=True):
+        if is_true:
             yield "comes later" if decided else "fires"
             decided = True
         else:
             yield "nearly" if number == fewest else "does not"
 
 
-def conjuncts(flag: Node) -> Iterator[Node]:
-    """The flags whose conjunction is a flag; one that has a name is not taken apart."""
-    waiting = [flag]
-    while waiting:
-        node = waiting.pop()
-        parts = () if node.text.definition is not None else _of_conjunction(node)
-        if parts:
-            waiting += reversed(parts)
-        else:
-            yield node
-
-
-def _of_conjunction(node: Node) -> Sequence[Node]:
-    """The flags that all must be true where a flag is: of a table, or of a sum that reaches its bound.
-
-    None where it is no conjunction.
-    """
-    if isinstance(node, AtLeast) and isinstance(node.number, Linear):
-        added = node.number
-        is_of_flags = all(factor == 1 and each.domain.kind is Kind.FLAG for factor, each in added.terms)
-        is_all = node.bound - added.constant == len(added.terms)
-        return added.children if is_of_flags and is_all and added.text.definition is None else ()
-    if isinstance(node, Lookup) and len(node.arguments) == 2:
-        is_of_flags = all(each.domain == FLAGS for each in node.arguments)
-        if is_of_flags and dict(node.table) == AND:
-            return node.arguments
-    return ()
-
-
-def _condition(node: Node, known: Mapping[Node, Values]) -> Condition:
-    values = {str(each): known[each][-1] for each in _read_here(node) if each in known}
-    return Condition(str(node), bool(known[node][-1]), dict([*values.items()][:READS]))
-
-
-def _read_here(node: Node) -> Iterator[Node]:
-    """The nearest values with a short text that a node reads at its own position."""
-    waiting = [node]
-    while waiting:
-        reader = waiting.pop()
-        if isinstance(reader, Aggregate):
-            continue  # it reads other positions
-        for child in reversed(reader.children):
-            if isinstance(child, Constant):
-                continue
-            is_named = child.text.definition is not None or isinstance(child, Embedded)
-            if is_named or (isinstance(child, Aggregate) and child.text.size <= SHORT):
-                yield child
-            else:
-                waiting.append(child)
+def _condition(stated: MeantCondition, known: Mapping[Node, Values]) -> Condition:
+    reads = {name: known[node][-1] for name, node in stated.reads.items()}
+    return Condition(stated.text, bool(known[stated.node][-1]), reads)

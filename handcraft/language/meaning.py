@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from handcraft.display import short_repr
 from handcraft.errors import ProgramError
+from handcraft.language.conditions import MeantCondition, conditions_of
 from handcraft.language.distribution import Distribution
 from handcraft.language.graph.node import Node, walk
 from handcraft.language.judged import Judged, judge
@@ -27,12 +29,19 @@ class MeantRule:
         origin: how it reads, and where it was written.
         answer: a category whose values are tokens, or a distribution.
         condition: a flag, which says where it fires if no earlier rule does; None for everywhere.
+        read_as: the conditions that it consists of, where they are stored; None to take it apart.
     """
 
     number: int
     origin: Origin
     answer: Node | Distribution
     condition: Node | None
+    read_as: tuple[MeantCondition, ...] | None = None
+
+    @cached_property
+    def conditions(self) -> tuple[MeantCondition, ...]:
+        """The flags that must all be true where it fires."""
+        return conditions_of(self.condition) if self.read_as is None else self.read_as
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -15,6 +15,7 @@ from math import prod
 from typing import cast
 
 from handcraft.errors import HandcraftError
+from handcraft.language.conditions import MeantCondition
 from handcraft.language.distribution import show_distribution
 from handcraft.language.graph.attend import mean_domain, with_default
 from handcraft.language.graph.domain import (
@@ -48,7 +49,7 @@ from handcraft.language.graph.table import ROWS_UP_TO, constant
 from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.meaning import Meaning, MeantRule, NeverFires, Promise
 from handcraft.origin import Origin
-from handcraft.proofs.words import NodeWords, Words
+from handcraft.proofs.words import ConditionWords, NodeWords, Words
 from handcraft.proofs.write_meaning import NotCertified, Statement
 from handcraft_check.errors import CheckError
 from handcraft_check.program import meaning as checked
@@ -82,7 +83,7 @@ def read_meaning(
         raise NotCertified(f"the certificate is damaged: {error}") from error
     except HandcraftError as error:
         raise NotCertified(f"the certificate states no program of handcraft: {error.what}") from error
-    except IndexError as error:
+    except (IndexError, ValueError) as error:
         raise NotCertified("handcraft.json names rules or nodes that the certificate lacks") from error
 
 
@@ -112,7 +113,7 @@ class _Reading:
         """The rules and the outputs over what was read."""
         rules = [self._rule(number, rule) for number, rule in enumerate(self._read.rules)]
         fire = {rule.number for rule in rules}
-        written = () if self._words is None else self._words.rules
+        written = () if self._words is None else self._words.written
         outputs = self._read.outputs
         nodes = [each.node for each in outputs] if self._words is None else self._words.outputs
         return Meaning(
@@ -133,11 +134,17 @@ class _Reading:
             shares = self._read.distributions[stated.distribution]
             answer = {self._tokens[place]: share for place, share in shares.items()}
         if self._words is not None:
-            written = self._words.fire[number]
-            return MeantRule(written, self._words.rules[written - 1], answer, condition)
+            words = self._words.rules[number]
+            conditions = tuple(map(self._condition, words.conditions))
+            origin = self._words.written[words.number - 1]
+            return MeantRule(words.number, origin, answer, condition, conditions)
         predicted = answer if isinstance(answer, Node) else show_distribution(answer)
         when = "otherwise" if condition is None else f"when {condition}"
         return MeantRule(number + 1, Origin(f"predict {predicted} {when}"), answer, condition)
+
+    def _condition(self, words: ConditionWords) -> MeantCondition:
+        reads = {name: self._nodes[node] for name, node in words.reads}
+        return MeantCondition(words.text, self._nodes[words.node], reads)
 
     def _text(self, number: int, stated: stated_nodes.Node) -> Wording:
         plain = stated.op if stated.op in ("token", "position") else f"v{number}"

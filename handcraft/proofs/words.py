@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from handcraft.language.graph.node import Aggregate, Constant, Embedded, Node
-from handcraft.language.judged import conjuncts
 from handcraft.language.meaning import Meaning
 from handcraft.origin import Origin
 from handcraft.proofs.write_meaning import NAME_UP_TO
@@ -37,20 +36,48 @@ class NodeWords:
 
 
 @dataclass(frozen=True)
+class ConditionWords:
+    """How a condition of a rule reads.
+
+    Args:
+        text: of the flag; another rule may read the same node under another name.
+        node: the number of the flag.
+        reads: the names and the numbers of what it reads at its own position.
+    """
+
+    text: str
+    node: int
+    reads: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class RuleWords:
+    """How a rule of a certificate reads.
+
+    Args:
+        number: its place among all rules, from 1.
+        conditions: the flags that must all be true where it fires.
+    """
+
+    number: int
+    conditions: tuple[ConditionWords, ...] = ()
+
+
+@dataclass(frozen=True)
 class Words:
     """How a certificate reads.
 
     Args:
         program: the hash of its program: these words are about no other.
-        rules: all rules as they are written, also those that never fire, which it leaves out.
-        fire: the number of each of its rules among those, from 1.
+        written: all rules as they are written, also those that never fire, which it leaves out.
+        rules: its rules.
         nodes: those of its nodes that are shown.
         outputs: of a model of values, the node that stands for each output.
     """
 
     program: str
-    rules: tuple[Origin, ...] = ()
-    fire: tuple[int, ...] = ()
+    written: tuple[Origin, ...] = ()
+    rules: tuple[RuleWords, ...] = ()
     nodes: tuple[NodeWords, ...] = ()
     outputs: tuple[int, ...] = ()
 
@@ -68,7 +95,20 @@ def words_of(meaning: Meaning, program: str) -> Words:
     return Words(
         program,
         meaning.written,
-        tuple(rule.number for rule in meaning.rules),
+        tuple(
+            RuleWords(
+                rule.number,
+                tuple(
+                    ConditionWords(
+                        each.text,
+                        numbers[each.node],
+                        tuple((name, numbers[node]) for name, node in each.reads.items()),
+                    )
+                    for each in rule.conditions
+                ),
+            )
+            for rule in meaning.rules
+        ),
         tuple(
             NodeWords(
                 number,
@@ -87,8 +127,7 @@ def _shown(meaning: Meaning, order: Sequence[Node]) -> Iterator[Node]:
     """The nodes that explanations and pictures show: named, as conditions, or as what heads read."""
     for rule in meaning.rules:
         yield from rule.nodes
-        if rule.condition is not None:
-            yield from conjuncts(rule.condition)
+        yield from (condition.node for condition in rule.conditions)
     yield from meaning.outputs.values()
     for node in order:
         is_long = len(str(node)) > NAME_UP_TO
