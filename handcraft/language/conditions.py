@@ -42,7 +42,7 @@ class MeantCondition:
 
 
 def conditions_of(flag: Node | None) -> tuple[MeantCondition, ...]:
-    """The conditions whose conjunction is a flag; none for None, the flag of a rule that always fires."""
+    """The conditions whose conjunction is a flag; none of a rule that always fires, which has none."""
     found = []
     for node in () if flag is None else _conjuncts(flag):
         reads = {str(each): each for each in _read_here(node)}

@@ -186,7 +186,7 @@ def _unambiguous(pairs: Iterable[tuple[str, Of]]) -> dict[str, Of]:
 
 
 def _states(matches: Sequence[bool], rules: Sequence[tuple[Condition, ...]]) -> Iterator[State]:
-    """What becomes of each rule, by whether its flag is true and by the conditions that it consists of."""
+    """What becomes of each rule, by whether its flag is true and by its conditions."""
     misses = [sum(not condition.holds for condition in conditions) for conditions in rules]
     missing = [number for number, is_true in zip(misses, matches, strict=True) if not is_true]
     fewest = min(missing, default=0)
