@@ -133,9 +133,8 @@ def draw_trace(trace: Trace, what: str, *, name: str = "", meant: Meant = ()) ->
 
 def _others(subject: Subject) -> str:
     """The kinds that can be drawn instead."""
-    known = [what for what in WHATS if what != "program"]
-    if subject.circuits is None:
-        known.remove("circuit")
+    has = {"program": subject.meaning is not None, "circuit": subject.circuits is not None}
+    known = [what for what in WHATS if has.get(what, True)]
     return f"draw one of: {', '.join(known)}"
 
 

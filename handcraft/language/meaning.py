@@ -60,6 +60,10 @@ class NeverFires:
 class Promise(Protocol):
     """Which prompts a program promises to answer."""
 
+    @property
+    def refuses_some(self) -> bool:
+        """Whether some texts are known not to be allowed."""
+
     def check_promised(self, tokens: Sequence[str], answer: Callable[[Sequence[str]], str]) -> None:
         """Raise a PromptError unless a prompt is allowed.
 

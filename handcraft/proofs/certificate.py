@@ -74,16 +74,15 @@ def stated_in(path: Path) -> Statement:
     Raises:
         NotCertified: there is none, or a damaged one.
     """
-    folder = path.parent
     try:
         if not path.is_file() or path.stat().st_size > JSON_BYTES.most:
-            raise NotCertified(f"{folder} has no certificate")
+            raise NotCertified("the folder has no certificate")
         data = json.loads(path.read_text(encoding="utf-8"))
         stated = {name: data[name] for name in STATED}
         Meaning.read(stated["meaning"], stated["vocabulary"])
         return stated
     except (OSError, ValueError, KeyError, TypeError, RecursionError, CheckError) as error:
-        raise NotCertified(f"the certificate of {folder} is damaged: {error}") from error
+        raise NotCertified(f"the certificate is damaged: {error}") from error
 
 
 def other_files(folder: Path) -> str:

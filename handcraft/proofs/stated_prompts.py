@@ -31,6 +31,11 @@ class StatedPrompts:
             raise NotCertified(f"the certificate is damaged: {error}") from error
         return cls(tuple(stated["vocabulary"]), domain)
 
+    @property
+    def refuses_some(self) -> bool:
+        """Whether some text is no input."""
+        return bool((self.domain.next < 0).any()) or not self.domain.final[self.domain.next].all()
+
     def check_promised(self, tokens: Sequence[str], answer: Callable[[Sequence[str]], str]) -> None:
         """Raise unless a prompt begins with an input, and goes on as the program predicts.
 

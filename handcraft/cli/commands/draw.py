@@ -15,7 +15,7 @@ import typer
 from handcraft.cli.example_prompt import example_prompt
 from handcraft.cli.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
-from handcraft.cli.sources import check_not_compiled, compile_found, find
+from handcraft.cli.sources import check_not_compiled, find, subject_found
 from handcraft.draw import (
     DETAILS,
     OF_A_RUN,
@@ -129,8 +129,12 @@ def _circuit_of(file: Path, architecture: str | None, positions: str | None) -> 
 
 
 def _best(subject: Subject) -> What:
-    """The picture that says most, of those that can be drawn."""
-    if subject.meaning is not None:
+    """The picture that says most, of those that can be drawn.
+
+    Of circuits that were laid out by hand that is not the program that says what they should mean.
+    """
+    meaning = subject.meaning
+    if meaning is not None and (subject.weights is None or subject.weights.rules or meaning.outputs):
         return "program"
     return "circuit" if subject.circuits is not None else "weights"
 
@@ -148,7 +152,8 @@ def _subject(
         check_not_compiled(name, chosen)
         subject = replace(subject_of(name), name=Path(name).resolve().name)
         if subject.weights is None:
-            return subject, f"{name} has no handcraft.json, so its numbers have no names"
+            only = "only its numbers are known" if subject.meaning is None else "numbers have no names"
+            return subject, f"{name} has no handcraft.json, so {only}"
         return subject, None
     found = find(name, lines)
     title = (
@@ -156,8 +161,8 @@ def _subject(
     )
     if isinstance(found.source, Program) and what in (None, "program"):
         return Subject(title, found.source.meant), found.note
-    compiled = compile_found(found.source, architecture=architecture, positions=positions)
-    return replace(compiled.subject, name=title), found.note
+    subject = subject_found(found, architecture=architecture, positions=positions)
+    return replace(subject, name=title), found.note
 
 
 def _rule(wanted: str, subject: Subject) -> str:

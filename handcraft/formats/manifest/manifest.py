@@ -178,7 +178,7 @@ def write_manifest(
         compiled.circuits.vocabulary.tokens,
         tuple(model.vocabulary.numbers),
         _source(compiled, grammar),
-        _layout_rows(compiled.layout),
+        layout_rows(compiled.layout),
         axis_names(compiled.plan),
         served_runs(compiled.placement, tables.number),
         tuple(outputs),
@@ -222,7 +222,8 @@ def _source(compiled: Compiled, grammar: Grammar | None) -> RulesSource | Circui
     return RulesSource(source.context, tuple(rules))
 
 
-def _layout_rows(layout: Layout) -> tuple[LayoutRow, ...]:
+def layout_rows(layout: Layout) -> tuple[LayoutRow, ...]:
+    """The subspaces of a layout, as handcraft.json lists them."""
     return tuple(
         LayoutRow(s.name, s.encoding.value, layout.start[s], s.width, s.dimension_names)
         for s in layout.subspaces

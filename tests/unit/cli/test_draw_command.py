@@ -148,6 +148,10 @@ def test_a_program_without_a_prompt_of_its_own_takes_an_example(run, tmp_path):
 def test_a_folder_without_handcraft_json_shows_what_weights_alone_say(run, tmp_path):
     assert run("compile", "aab", "-o", "made").status == 0
     (tmp_path / "made" / "handcraft.json").unlink()
+    ran = run("draw", "made", "-o", "program.svg")
+    assert ran.err == "note: made has no handcraft.json, so numbers have no names\n"
+    assert "rule 1: predict 'b' when" in text_of(tmp_path / "program.svg")
+    (tmp_path / "made" / "certificate.json").unlink()
     ran = run("draw", "made", "-o", "weights.svg", "--tensor", "wte.weight")
     assert ran.status == 0
     assert ran.err == "note: made has no handcraft.json, so only its numbers are known\n"
@@ -168,6 +172,7 @@ def test_a_text_beyond_the_context_of_patterns_has_their_meaning_too(run, tmp_pa
 def test_a_folder_without_handcraft_json_has_no_rule_to_draw(run, tmp_path):
     assert run("compile", "aab", "-o", "made").status == 0
     (tmp_path / "made" / "handcraft.json").unlink()
+    (tmp_path / "made" / "certificate.json").unlink()
     refused = run("draw", "made", "-o", "z.svg", "--rule", "1")
     assert refused.status == 2
     assert "no rules are known of this model" in refused.err
