@@ -37,6 +37,7 @@ from handcraft.language import Program, Prompts
 from handcraft.language.meaning import Meaning
 from handcraft.model import Model, Stored
 from handcraft.origin import Origin
+from handcraft.phrase import either, phrase
 from handcraft.proofs import CERTIFICATE, NotCertified, StatedPrompts, read_meaning, stated_in
 from handcraft.subject import Subject
 from handcraft.vocabulary import Vocabulary
@@ -220,8 +221,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"the folder was written as {shown(manifest.format)}, for other tools to read",
             where=path,
-            fix="compile the program again with --format "
-            f"{', '.join(READ_BACK[:-1])} or {READ_BACK[-1]}",
+            fix=phrase("compile the program again with ", either("format", READ_BACK)),
         )
     tensors = read_tensors(path, shape, architecture)
     model = Model(architecture, shape, vocabulary, tensors)

@@ -105,7 +105,7 @@ def save(
     if meaning is not None and not isinstance(compiled.source, Circuits):
         raise CheckpointError(
             "a meaning is given for rules, which mean what they say",
-            fix="leave out meaning=, or prove the folder: handcraft prove DIR --meaning PROGRAM",
+            fix="leave out meaning=, or prove the folder: `handcraft prove DIR --meaning PROGRAM`",
         )
     architecture = compiled.model.architecture
     is_gpt2 = architecture.has_norm and architecture.causal

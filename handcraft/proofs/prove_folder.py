@@ -153,7 +153,7 @@ def _check_certified(folder: Path, certificate: Path | None) -> None:
         raise ProofError(
             f"{folder} has no {CERTIFICATE}",
             where=folder,
-            fix="say what it means: handcraft prove DIR --meaning PROGRAM; or compile it again",
+            fix="say what it means: `handcraft prove DIR --meaning PROGRAM`; or compile it again",
         )
 
 

@@ -79,9 +79,9 @@ def draw(
     """Draw a program, its circuit, its weights, or one run of it."""
     file = _file(output, open_)
     format = format_of(file)
-    asked = chosen_kind(
-        what, prompt=prompt, rule=rule, tensor=tensor, detail=detail, is_command=True
-    ) or _circuit_of(file, architecture, positions)
+    asked = chosen_kind(what, prompt=prompt, rule=rule, tensor=tensor, detail=detail) or _circuit_of(
+        file, architecture, positions
+    )
     subject, note_ = _subject(program, lines or [], asked, architecture, positions)
     note(note_)
     kind = asked or _best(subject)

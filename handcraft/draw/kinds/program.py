@@ -27,6 +27,7 @@ from handcraft.language.graph.node import (
 )
 from handcraft.language.meaning import Meaning, MeantRule
 from handcraft.origin import Place
+from handcraft.phrase import phrase, setting
 from handcraft.vocabulary import shorten
 
 MOST_RULES = 60
@@ -98,7 +99,7 @@ def _picture(title: str, parts: Sequence[Part], names: Mapping[Lane, str]) -> Pi
     if len(parts) > MOST_VALUES:
         raise DrawError(
             f"the program has {len(parts):,} values and rules; the limit of a picture is {MOST_VALUES}",
-            fix="draw what one rule reads: --rule 1",
+            fix=phrase("draw what one rule reads, as with ", setting("rule", 1)),
         )
     scene = Scene(title, _ABOUT)
     draw_listing(scene, parts, names)
