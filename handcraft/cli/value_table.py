@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from handcraft.language.graph.domain import Value
+from handcraft.language.graph.labels import distinct
 
 WIDTH = 80
 """How wide a table may be, in characters."""
 
-LABEL = 24
-"""How many characters of a name are shown."""
+LABELS = (24, 36, 48, 60)
+"""How many characters of a name are shown: the fewest that tell it from the others."""
 
 
 def value_table(tokens: Sequence[str], values: Mapping[str, Sequence[Value]]) -> str:
@@ -22,7 +23,9 @@ def value_table(tokens: Sequence[str], values: Mapping[str, Sequence[Value]]) ->
     first  True  False  True
     """
     rows = [("token", tokens), *values.items()]
-    labels = [shortened(cell(name), LABEL) for name, _ in rows]
+    names = [cell(name) for name, _ in rows]
+    known = distinct(names, widths=LABELS)
+    labels = [known[name] for name in names]
     first = max(map(len, labels))
     most = WIDTH - first - 2
     cells = [[shortened(cell(value), most) for value in line] for _, line in rows]

@@ -18,6 +18,7 @@ from handcraft.proofs.write_meaning import (
     write_meaning,
     write_values,
 )
+from handcraft.vocabulary import shorten
 from handcraft_check.errors import CheckError
 from handcraft_check.program.meaning import Meaning, program_hash
 
@@ -119,7 +120,7 @@ def check_meaning(program: Program, model: Model) -> None:
         raise ProofError(
             f"the program has the token {unknown[0]!r}, which the model does not know",
             where=program.place,
-            fix="state what it means over its own tokens",
+            fix=f"state what it means over its own tokens: {shorten(model.vocabulary.tokens)}",
         )
     if program.context > model.shape.n_positions:
         raise ProofError(

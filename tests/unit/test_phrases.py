@@ -77,9 +77,8 @@ def texts_of(tree: ast.AST) -> list[str]:
         if isinstance(node, ast.JoinedStr):
             parts = [part.value if isinstance(part, ast.Constant) else "..." for part in node.values]
             found.append("".join(parts))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if node not in docs and node not in inside:
-                found.append(node.value)
+        elif isinstance(node, ast.Constant) and node not in docs and node not in inside:
+            found += [node.value] if isinstance(node.value, str) else []
     return found
 
 

@@ -118,7 +118,11 @@ def prove(
         certificate = None
         if stated is not None:
             certificate = Path(temporary) / "certificate.json"
-            state_meaning(stated, folders[0], certificate)
+            try:
+                state_meaning(stated, folders[0], certificate)
+            except ProofError as error:  # about the program, of which the user wrote its name
+                error.where = f"--meaning {meaning}"
+                raise
         with executor_of(workers, scheduler) as executor:
             if len(folders) > 1 or results is not None:
                 names = [str(program or "the rules") for program in named]
