@@ -23,9 +23,7 @@ def value_table(tokens: Sequence[str], values: Mapping[str, Sequence[Value]]) ->
     first  True  False  True
     """
     rows = [("token", tokens), *values.items()]
-    names = [cell(name) for name, _ in rows]
-    known = distinct(names, widths=LABELS)
-    labels = [known[name] for name in names]
+    labels = labels_of([name for name, _ in rows])
     first = max(map(len, labels))
     most = WIDTH - first - 2
     cells = [[shortened(cell(value), most) for value in line] for _, line in rows]
@@ -38,6 +36,17 @@ def value_table(tokens: Sequence[str], values: Mapping[str, Sequence[Value]]) ->
             lines.append(f"{label:<{first}}  {line}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def labels_of(names: Sequence[str]) -> list[str]:
+    """A short label for each of some names: different where the names are.
+
+    >>> labels_of(["seen", "the_letters_before_this_one_are_a", "the_letters_before_this_one_are_b"])
+    ['seen', 'the_letters..._one_are_a', 'the_letters..._one_are_b']
+    """
+    shown = list(map(cell, names))
+    known = distinct(shown, widths=LABELS)
+    return [known[name] for name in shown]
 
 
 def _fitting(columns: Sequence[list[str]], most: int) -> Iterator[list[list[str]]]:

@@ -1,4 +1,4 @@
-"""Texts in the cells of a terminal's tables, whose long words end a line where a reader would break them."""
+"""Texts in a terminal's tables, in which a long word is broken where a reader would break it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PIECE = re.compile(r"\.\.\.|[^\s_.,:;(){}\[\]=+*/&|-]*(?:\.\.\.|[\s_.,:;(){}\[\]
 class Breaking(Text):
     """A text that breaks words longer than its column after a mark, such as ``_`` or ``(``."""
 
-    def wrap(self, console: Console, width: int, **options: Any) -> Lines:  # type: ignore[override]
+    def wrap(self, console: Console, width: int, **options: Any) -> Lines:
         """The lines of the text in a column."""
         broken = Text("\n".join(broken_lines(self.plain, width)), style=self.style)
         return broken.wrap(console, width, **options)

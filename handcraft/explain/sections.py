@@ -210,9 +210,8 @@ def _neurons(of: Explanation) -> Iterator[Content]:
     if len(known) > len(rows):
         yield More(f"and {len(known) - len(rows)} more")
     if len(of.neurons) > len(known):
-        yield More(
-            f"and {len(of.neurons) - len(known)} more that the compiler added, to clear dimensions"
-        )
+        added = len(of.neurons) - len(known)
+        yield More(f"and {added} more that the compiler added, to clear dimensions")
 
 
 def _sums(of: Explanation) -> Iterator[Content]:
