@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from gallery import FOLDER
 
 
 @pytest.mark.parametrize("program", ["aab", "by_hand"])
@@ -195,6 +196,13 @@ def test_without_a_browser_it_says_which_file_to_open(run, monkeypatch):
     assert ran.err == "note: no browser was found; open picture.svg yourself\n"
 
 
+BARE = f"""
+import runpy
+circuits = runpy.run_path({str(FOLDER / "by_hand.py")!r})["circuits"]
+"""
+"""Circuits that do not say what they should mean."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "what", "fix"),
     [
@@ -226,8 +234,8 @@ def test_without_a_browser_it_says_which_file_to_open(run, monkeypatch):
         (["aab", "-o", "a.svg", "--prompt", ""], "the prompt is empty", "give at least one token"),
         (["aab", "-o", "a.svg", "--what", "run"], "a picture of run needs a prompt", "--prompt a"),
         (
-            ["by_hand", "-o", "a.svg", "--what", "program"],
-            "the rules of by_hand are not known",
+            ["bare.py", "-o", "a.svg", "--what", "program"],
+            "the rules of bare are not known",
             "circuit",
         ),
         (
@@ -261,9 +269,10 @@ def test_without_a_browser_it_says_which_file_to_open(run, monkeypatch):
 )
 def test_what_cannot_be_drawn_is_an_error_in_three_parts(run, tmp_path, arguments, what, fix):
     (tmp_path / "a.py").write_text("")
+    (tmp_path / "bare.py").write_text(BARE)
     ran = run("draw", *arguments)
     assert ran.status == 2
     assert what in ran.err
     assert "  where: " in ran.err
     assert fix in ran.err.partition("  fix:   ")[2]
-    assert [file.name for file in tmp_path.iterdir()] == ["a.py"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.py", "bare.py"]
