@@ -42,7 +42,7 @@ def test_a_folder_has_the_pictures_of_its_program(name, what, tmp_path):
 
 
 def test_one_rule_of_a_folder_is_drawn_by_its_number(tmp_path):
-    program, folder = subjects("add", tmp_path)
+    program, folder = subjects("histogram", tmp_path)
     assert program.meaning is not None
     assert folder.meaning is not None
     here = meaning_picture(program.meaning, rule=2)
