@@ -40,8 +40,8 @@ class Shown:
         word: ``proved``, ``unproved`` or ``refuted``.
         found: the least margin, and where it is; of a refuted claim, at most the margin there.
         reason: why it is not proved.
-        ran_out: whether an attempt ended, or was not begun, because it takes more cases than it may, so
-            that a larger budget may prove the claim.
+        ran_out: whether the reason is that it takes more cases than it may, so that a larger budget may
+            prove the claim.
     """
 
     word: Word
@@ -50,19 +50,18 @@ class Shown:
     ran_out: bool = False
 
     @classmethod
-    def of_too_many(cls, budget: int, found: Found | None = None, reason: str = "") -> Shown:
+    def of_too_many(cls, budget: int, found: Found | None = None) -> Shown:
         """Nothing was shown, since it takes more cases than the budget.
 
         Args:
             budget: how many cases were tried at most.
             found: the least margin that could not be excluded, where one is known.
-            reason: why an earlier attempt ended, if there was another reason.
 
         >>> Shown.of_too_many(8192).reason
         'it takes more than 8,192 cases'
         """
         least = Found(-np.inf) if found is None else found
-        return cls("unproved", least, reason or f"it takes more than {budget:,} cases", ran_out=True)
+        return cls("unproved", least, f"it takes more than {budget:,} cases", ran_out=True)
 
     def and_of(self, other: Shown, attention: str) -> Shown:
         """What was shown of this, which is proved, and of the next attention together."""
@@ -164,7 +163,7 @@ def attempted(
                 if is_single:
                     return Shown("unproved", least, reason)
                 del attempts[False]
-    return Shown.of_too_many(spent, least, reason)
+    return Shown("unproved", least, reason) if reason else Shown.of_too_many(spent, least)
 
 
 def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], None]) -> Shown:

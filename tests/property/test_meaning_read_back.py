@@ -7,6 +7,7 @@ import os
 import runpy
 import sys
 import warnings
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -27,6 +28,7 @@ from handcraft.language.graph.domain import json_value
 from handcraft.language.graph.node import Aggregate
 from handcraft.language.meaning import Meaning
 from handcraft.proofs import NotCertified, Words, read_meaning, statement_of, words_of
+from handcraft.proofs.words import ConditionWords
 from handcraft.testing import rule_programs, sequence_programs
 from handcraft_check.program.meaning import program_hash
 
@@ -199,3 +201,37 @@ def test_words_of_another_program_are_refused():
         "predict 'b' when (token.at(-1) == 'a') & (token == 'a') & (position >= 1)",
         "predict 'a' otherwise",
     ]
+
+
+def test_words_that_do_not_fit_the_certificate_are_refused():
+    program = gallery.facts("histogram")["program"]
+    stated, words = statement_of(program), words_of(program.meant, "")
+    words = replace(words, program=program_hash(stated["contexts"], stated["meaning"]))
+    assert len(read_meaning(stated, words).rules) == len(program.rules)
+    last = replace(words.rules[-1], number=99)
+    far = replace(words.rules[0], conditions=(ConditionWords("far", 10**6),))
+    for wrong in (
+        replace(words, rules=words.rules[1:]),
+        replace(words, written=words.written[1:]),
+        replace(words, rules=(*words.rules[:-1], last)),
+        replace(words, rules=(far, *words.rules[1:])),
+        replace(words, outputs=(1,)),
+    ):
+        with pytest.raises(NotCertified, match="names rules or nodes"):
+            read_meaning(stated, wrong)
+
+
+def test_the_flag_of_the_certificate_decides_and_not_the_words():
+    """Words that name other conditions change what is said of a rule, and never which rule fires."""
+    program = gallery.facts("histogram")["program"]
+    stated, words = statement_of(program), words_of(program.meant, "")
+    lies = tuple(replace(rule, conditions=()) for rule in words.rules)
+    hashed = program_hash(stated["contexts"], stated["meaning"])
+    read = read_meaning(stated, replace(words, program=hashed, rules=lies))
+    for text in ("abcab=", "abcab=2", "abcab=22"):
+        states = [each.state for each in read.judged(text).outcomes]
+        right = [each.state for each in program.meant.judged(text).outcomes]
+        assert [s in ("fires", "comes later") for s in states] == [
+            s in ("fires", "comes later") for s in right
+        ]
+        assert read.answer(text) == program.meant.answer(text)

@@ -392,3 +392,13 @@ def test_a_verdict_says_whether_the_cases_ran_out(name, ran_out, run, tmp_path):
     assert (few.word, few.ran_out) == ("unproved" if ran_out else "proved", ran_out)
     assert few.ran_out is ("takes more than" in few.reason)
     assert Verdict.from_json(json.loads(json.dumps(few.to_json()))) == few
+
+
+def test_a_meaning_that_does_not_fit_is_named_as_it_was_given(run):
+    ran = run("prove", "parity", "--meaning", "aab")
+    assert ran.status == 2
+    assert ran.err == (
+        "ProofError: the program has the token 'a', which the model does not know\n"
+        "  where: --meaning aab\n"
+        "  fix:   state what it means over its own tokens: 0 1 = e o\n"
+    )
