@@ -23,7 +23,7 @@ PICTURE = ROOT / "docs" / "pictures" / "imports.svg"
 Arrows: TypeAlias = "frozenset[tuple[str, str]]"
 """Pairs of packages: what imports, and what is imported."""
 
-BOTTOM = ("display", "errors", "limits", "memory", "on_use", "progress")
+BOTTOM = ("display", "errors", "limits", "memory", "on_use", "phrase", "progress")
 """Modules that every package may import; they are drawn as one."""
 
 BOXES: dict[str, tuple[Kind, str]] = {
@@ -37,6 +37,7 @@ BOXES: dict[str, tuple[Kind, str]] = {
     "compiler": ("neurons", "the program to circuits, by passes"),
     "weights": ("neurons", "circuits to arrays"),
     "draw": ("input", "pictures"),
+    "subject": ("input", "what is known of a model"),
     "language": ("subspace", "rules, expressions, oracle"),
     "circuits": ("subspace", "subspaces, heads, neurons"),
     "model": ("subspace", "GPT-2 in NumPy"),

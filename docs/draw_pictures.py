@@ -17,8 +17,9 @@ from pathlib import Path
 from handcraft import Prompts, compile_program, select
 from handcraft.cli.program_file import choose, run_file
 from handcraft.compiler import compile_sequences
-from handcraft.draw import Subject, circuits_svg, draw_picture
+from handcraft.draw import circuits_svg, draw_picture
 from handcraft.language import Program
+from handcraft.subject import Subject
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -31,7 +32,7 @@ def gallery() -> Iterator[tuple[Path, str]]:
     for path in sorted((ROOT / "programs").glob("*.py")):
         source = choose(run_file(path), None, path)
         if isinstance(source, Program):
-            picture = draw_picture(Subject(path.stem, program=source), "program")
+            picture = draw_picture(Subject(path.stem, source.meant), "program")
         else:
             picture = draw_picture(Subject(path.stem, circuits=source), "circuit")
         yield PICTURES / "programs" / f"{path.stem}.svg", picture.svg

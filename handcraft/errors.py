@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from handcraft.phrase import Words, in_python, on_command_line
+
 LONGEST = 2_000
 """The most characters of one part of a message; a longer part is shortened in the middle."""
 
@@ -16,17 +18,47 @@ class HandcraftError(Exception):
         where: the place in the user's program, file or command; omitted when there is only one.
         fix: the nearest thing that would make it right.
         in_rules: the same in the words of rule files, where the fix is Python.
+
+    What is wrong and the fix read as in Python, until `speak_command_line` is called.
     """
 
     def __init__(
-        self, what: str, *, where: object = None, fix: str | None = None, in_rules: str | None = None
+        self,
+        what: Words,
+        *,
+        where: object = None,
+        fix: Words | None = None,
+        in_rules: str | None = None,
     ) -> None:
-        super().__init__(what)
-        self.what = what
+        super().__init__(in_python(what))
+        self._what = what
         self.where = None if where is None else str(where)
-        self.fix = fix
+        self._fix = fix
         self.in_rules = in_rules
-        self.on_command_line: str | None = None
+
+    @property
+    def what(self) -> str:
+        """What is wrong, with the numbers that show it."""
+        return in_python(self._what)
+
+    @what.setter
+    def what(self, what: Words) -> None:
+        self._what = what
+
+    @property
+    def fix(self) -> str | None:
+        """The nearest thing that would make it right."""
+        return None if self._fix is None else in_python(self._fix)
+
+    @fix.setter
+    def fix(self, fix: Words | None) -> None:
+        self._fix = fix
+
+    def speak_command_line(self) -> None:
+        """From now on, name options of a command in place of arguments of a function."""
+        _ = self.fix  # which may be searched for only now
+        self._what = on_command_line(self._what)
+        self._fix = None if self._fix is None else on_command_line(self._fix)
 
     def __str__(self) -> str:
         lines = [f"{type(self).__name__}: {within(self.what)}"]
@@ -123,15 +155,14 @@ class PrecisionError(CompileError):
 
     def __init__(
         self,
-        what: str,
+        what: Words,
         *,
         where: object = None,
-        fix: str | None = None,
+        fix: Words | None = None,
         about: object = None,
         is_tight: bool = False,
     ) -> None:
-        self._later: Callable[[], tuple[str | None, str | None]] | None = None
-        self._fix: str | None = fix
+        self._later: Callable[[], Words | None] | None = None
         super().__init__(what, where=where, fix=fix)
         self.about = about
         self.is_tight = is_tight
@@ -141,27 +172,26 @@ class PrecisionError(CompileError):
         """The nearest fix; it is searched for when it is first read."""
         if self._later is not None:
             later, self._later = self._later, None
-            found, self.on_command_line = later()
-            self._fix = found or self._fix
-        return self._fix
+            self._fix = later() or self._fix
+        return super().fix
 
     @fix.setter
-    def fix(self, fix: str | None) -> None:
+    def fix(self, fix: Words | None) -> None:
         self._later = None
         self._fix = fix
 
-    def fix_later(self, find: Callable[[], tuple[str | None, str | None]]) -> None:
+    def fix_later(self, find: Callable[[], Words | None]) -> None:
         """Search for the fix when it is first read.
 
         Args:
-            find: returns the fix in Python, and in the words of command lines and rule files; None
-                keeps the fix that the error already has.
+            find: returns the fix; None keeps the one that the error already has.
         """
         self._later = find
 
     def __reduce__(self) -> tuple[object, ...]:
         """What another process gets: the fix, found before, and no program."""
-        found = {"_fix": self.fix, "_later": None, "about": None}
+        _ = self.fix
+        found = {"_later": None, "about": None}
         return type(self), (self.what,), {**self.__dict__, **found}
 
 

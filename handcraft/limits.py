@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from handcraft.errors import LimitError
 from handcraft.memory import memory_of_machine
+from handcraft.phrase import Words, phrase
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class Limit:
     noun: str
     bytes_each: int = 0
 
-    def check(self, asked: int, *, where: object = None, fix: str | None = None) -> None:
+    def check(self, asked: int, *, where: object = None, fix: Words | None = None) -> None:
         """Raise if the limit is exceeded.
 
         The fix is by default to stay within the limit.
@@ -54,7 +55,7 @@ class Limit:
             fix=fix or f"use {self.most:,} or fewer",
         )
 
-    def take(self, items: Iterable[T], *, where: object = None, fix: str | None = None) -> list[T]:
+    def take(self, items: Iterable[T], *, where: object = None, fix: Words | None = None) -> list[T]:
         """The items as a list; the first that is one too many ends it, also where there is no end."""
         listed = list(islice(items, self.most + 1))
         if len(listed) > self.most:
@@ -187,7 +188,7 @@ PAGE_WEIGHTS = Limit(1_000_000, "weights that are not 0 on a page")
 """Bounds the file of `handcraft page`, about 10 bytes for each, and the memory of the browser."""
 
 
-def check_memory(needed: int, what: str, *, where: object = None, fix: str | None = None) -> None:
+def check_memory(needed: int, what: str, *, where: object = None, fix: Words | None = None) -> None:
     """Raise where something would take more memory than may be used.
 
     That is half of what the machine has, unless the environment variable `MEMORY` says otherwise.
@@ -203,7 +204,7 @@ def check_memory(needed: int, what: str, *, where: object = None, fix: str | Non
     raise LimitError(
         f"{what} takes about {gib(needed)} of memory, and {source} {gib(allowed)}",
         where=where,
-        fix=f"{fix}; {more}" if fix else more,
+        fix=phrase(fix, "; ", more) if fix else more,
     )
 
 

@@ -32,15 +32,6 @@ BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
 
 
-def too_many(budget: int) -> str:
-    """Why an attempt ended that took more cases than it may: a larger budget may prove the claim.
-
-    >>> too_many(8192)
-    'it takes more than 8,192 cases'
-    """
-    return f"it takes more than {budget:,} cases"
-
-
 @dataclass(frozen=True)
 class Shown:
     """What was shown of a claim in one arithmetic.
@@ -49,11 +40,28 @@ class Shown:
         word: ``proved``, ``unproved`` or ``refuted``.
         found: the least margin, and where it is; of a refuted claim, at most the margin there.
         reason: why it is not proved.
+        ran_out: whether the reason is that it takes more cases than it may, so that a larger budget may
+            prove the claim.
     """
 
     word: Word
     found: Found
     reason: str = ""
+    ran_out: bool = False
+
+    @classmethod
+    def of_too_many(cls, budget: int, found: Found | None = None) -> Shown:
+        """Nothing was shown, since it takes more cases than the budget.
+
+        Args:
+            budget: how many cases were tried at most.
+            found: the least margin that could not be excluded, where one is known.
+
+        >>> Shown.of_too_many(8192).reason
+        'it takes more than 8,192 cases'
+        """
+        least = Found(-np.inf) if found is None else found
+        return cls("unproved", least, f"it takes more than {budget:,} cases", ran_out=True)
 
     def and_of(self, other: Shown, attention: str) -> Shown:
         """What was shown of this, which is proved, and of the next attention together."""
@@ -63,7 +71,8 @@ class Shown:
         found = other.found.of_context(self.found.worst, self.found.margin, -1.0)
         found = found.of_context(self.found.farthest, np.inf, self.found.distance)
         cases = self.found.cases + other.found.cases
-        return Shown(other.word, replace(found, cases=cases), other.reason + named)
+        reason = other.reason + named
+        return Shown(other.word, replace(found, cases=cases), reason, other.ran_out)
 
 
 @dataclass(frozen=True)
@@ -125,12 +134,12 @@ def attempted(
         )
         return Shown("proved", found)
     except BudgetError:  # cases position by position would be more
-        return Shown("unproved", Found(-np.inf), too_many(budget))
+        return Shown.of_too_many(budget)
     except UnfitError as error:
         if error.context and (wrong := wrong_after(claim, error.context)):
             return Shown("refuted", Found(lead_after(claim, error.context), error.context), wrong)
         progress(f"not at all positions at once: {error}")
-    reason, least = "", Found(-np.inf)
+    spent, reason, least = 0, "", Found(-np.inf)
     attempts = {is_single: helped.proof(claim, is_single, progress) for is_single in (False, True)}
     orders = attempts[True].evaluator.orders
     if not orders:  # equal texts in any order are one: nothing stays undecided
@@ -145,7 +154,7 @@ def attempted(
             try:
                 return Shown("proved", attempt.run())
             except BudgetError:
-                reason = reason or too_many(limit)
+                spent = spent or limit
                 least = least if least.worst else attempt.found
             except StuckError as stuck:
                 reason, least = stuck.why, Found(stuck.margin, stuck.case)
@@ -154,7 +163,7 @@ def attempted(
                 if is_single:
                     return Shown("unproved", least, reason)
                 del attempts[False]
-    return Shown("unproved", least, reason)
+    return Shown("unproved", least, reason) if reason else Shown.of_too_many(spent, least)
 
 
 def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], None]) -> Shown:
@@ -163,7 +172,7 @@ def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], Non
     try:
         return Shown("proved", prove_unmasked(*given, budget=budget, log=progress))
     except BudgetError:
-        return Shown("unproved", Found(-np.inf), too_many(budget))
+        return Shown.of_too_many(budget)
     except StuckError as stuck:
         least = Found(stuck.margin, stuck.case)
         places = [claim.meaning.vocabulary.index(token) for token in stuck.case]

@@ -101,5 +101,6 @@ def prove(
         shown.found.farthest,
         named(claim.meaning.outputs) if claim.meaning.outputs else None,
         not claim.domain.causal,
+        shown.ran_out,
         "" if all(len(token) == 1 for token in claim.meaning.vocabulary) else " ",
     )

@@ -45,6 +45,7 @@ class Verdict:
         values: of a model of values, how far each may be off by the certificate; `distance` is how far
             they are at most, of that.
         everywhere: whether it is about every position of each context, as without a causal mask.
+        ran_out: whether it took more cases than it may, so that a longer try may prove it.
         separator: what is between two tokens in text: nothing where all tokens of the vocabulary are
             single characters.
     """
@@ -64,6 +65,7 @@ class Verdict:
     farthest: tuple[str, ...] = ()
     values: Mapping[str, float] | None = None
     everywhere: bool = False
+    ran_out: bool = False
     separator: str = " "
 
     def __str__(self) -> str:
@@ -119,6 +121,7 @@ class Verdict:
             "seconds": self.seconds,
             "reason": self.reason,
             "everywhere": self.everywhere,
+            "ran_out": self.ran_out,
             "separator": self.separator,
         } | (
             {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
-from handcraft.cli.value_table import LABEL, cell, shortened
+from handcraft.cli.value_table import labels_of
 from handcraft.display import count
 from handcraft.verify import Report, ValueReport
 from handcraft.verify.report import Exercise, Failure, Selected, about
@@ -45,7 +45,7 @@ def _tried(report: Report | ValueReport, noun: str, total: int | None) -> str:
 
 
 def _print_values(report: ValueReport) -> None:
-    names = [shortened(cell(output.name), LABEL) for output in report.outputs]
+    names = labels_of([output.name for output in report.outputs])
     width = max(map(len, ["output", *names]))
     print(f"{'output':<{width}}  {'wrong':>7}  {'worst error':>11}  {'bound':>9}")
     for name, output in zip(names, report.outputs, strict=True):

@@ -74,8 +74,7 @@ def main() -> None:
         command = shlex.join(["handcraft", *sys.argv[1:]])
         for problem in getattr(error, "problems", (error,)):
             problem.where = problem.where or f"the command {command}"
-            fix = problem.fix  # read first: it may be computed only now
-            problem.fix = problem.on_command_line or fix
+            problem.speak_command_line()
         if _is_json():
             print_json({"error": error_data(error)})
         else:

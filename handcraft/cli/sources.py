@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -20,6 +20,7 @@ from handcraft.compiler import Compiled, compile_program
 from handcraft.errors import CommandError, CompileError
 from handcraft.language import Program, Prompts
 from handcraft.model import Model
+from handcraft.subject import Subject
 
 if TYPE_CHECKING:
     from handcraft.compiler import CompiledSequences
@@ -143,6 +144,17 @@ def compile_found(
 
             return compile_sequences(source.outputs, **options)
         return compile_program(source, **options)
+
+
+def subject_found(found: Found, **chosen: Unpack[Chosen]) -> Subject:
+    """All that is known of what a command line names, which is compiled where it is not yet.
+
+    Circuits are to mean what their file says.
+    """
+    if found.folder is not None:
+        return found.folder.subject
+    subject = compile_found(found.source, **chosen).subject
+    return subject if found.means is None else replace(subject, meaning=found.means.meant)
 
 
 OF_PROGRAMS, OF_EXPRESSIONS = "positions", "tolerance"

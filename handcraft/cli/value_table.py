@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from handcraft.language.graph.domain import Value
+from handcraft.language.graph.labels import distinct
 
 WIDTH = 80
 """How wide a table may be, in characters."""
 
-LABEL = 24
-"""How many characters of a name are shown."""
+LABELS = (24, 36, 48, 60)
+"""How many characters of a name are shown: the fewest that tell it from the others."""
 
 
 def value_table(tokens: Sequence[str], values: Mapping[str, Sequence[Value]]) -> str:
@@ -22,7 +23,7 @@ def value_table(tokens: Sequence[str], values: Mapping[str, Sequence[Value]]) ->
     first  True  False  True
     """
     rows = [("token", tokens), *values.items()]
-    labels = [shortened(cell(name), LABEL) for name, _ in rows]
+    labels = labels_of([name for name, _ in rows])
     first = max(map(len, labels))
     most = WIDTH - first - 2
     cells = [[shortened(cell(value), most) for value in line] for _, line in rows]
@@ -35,6 +36,17 @@ def value_table(tokens: Sequence[str], values: Mapping[str, Sequence[Value]]) ->
             lines.append(f"{label:<{first}}  {line}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def labels_of(names: Sequence[str]) -> list[str]:
+    """A short label for each of some names: different where the names are.
+
+    >>> labels_of(["seen", "the_letters_before_this_one_are_a", "the_letters_before_this_one_are_b"])
+    ['seen', 'the_letters..._one_are_a', 'the_letters..._one_are_b']
+    """
+    shown = list(map(cell, names))
+    known = distinct(shown, widths=LABELS)
+    return [known[name] for name in shown]
 
 
 def _fitting(columns: Sequence[list[str]], most: int) -> Iterator[list[list[str]]]:

@@ -6,17 +6,18 @@ imports as the only ones that go up.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from handcraft.circuits import Circuits
 from handcraft.model import Model
+from handcraft.subject import Subject
 from handcraft.weights import Placement, Plan, Weight, Weights, axis_names, stored_values
 
 if TYPE_CHECKING:
-    from handcraft.draw import Detail, Picture, Subject, What
+    from handcraft.draw import Detail, Picture, What
     from handcraft.explain import Explanation
     from handcraft.ground_truth import Written
 
@@ -76,11 +77,9 @@ class Actions(ABC):
         """
         if index or (isinstance(what, str) and what in self.model.tensors):
             return self.weights.weight(what, index)  # type: ignore[arg-type]
-        return self._explained(what)
+        from handcraft.explain import explain_prediction
 
-    @abstractmethod
-    def _explained(self, prompt: str | Sequence[str]) -> Explanation:
-        """One prediction explained."""
+        return explain_prediction(self.subject, what)
 
     def save(
         self,
@@ -183,16 +182,12 @@ class Actions(ABC):
 
     @property
     def subject(self) -> Subject:
-        """All that there is to draw."""
-        from handcraft.draw import Subject
-
-        weights = self.weights
+        """All that is known of the model."""
         return Subject(
-            name="model",
+            "model",
             circuits=self.circuits,
             model=self.model,
-            names=weights.names,
-            origins=weights.origins,
+            weights=self.weights,
             stored=stored_values(self.plan),
         )
 

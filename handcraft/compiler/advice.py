@@ -39,6 +39,7 @@ from handcraft.language.restated import (
     with_context,
     with_promise,
 )
+from handcraft.phrase import Phrase, Words, listed, phrase, setting
 
 TRIES = 16
 """The most times that something is compiled for one error."""
@@ -92,19 +93,6 @@ def _values(node: Node) -> int:
     return len(node.domain.values) if isinstance(node.domain, Finite) else 1
 
 
-@dataclass(frozen=True)
-class Change:
-    """A change that makes a program compile.
-
-    Args:
-        python: how it is written in Python.
-        command: how it is written on a command line, or in the rule file that the program is.
-    """
-
-    python: str
-    command: str
-
-
 @dataclass
 class Trying:
     """Compiles changed programs, as long as the budget lasts.
@@ -150,7 +138,7 @@ class Trying:
                 return False
         return True
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[Words]:
         """The changes that work, the easiest first."""
         yield from self._dtypes()
         if isinstance(self.source, Circuits):
@@ -160,7 +148,7 @@ class Trying:
         yield from self._contexts(self.source)
         yield from self._architectures()
 
-    def _dtypes(self) -> Iterator[Change]:
+    def _dtypes(self) -> Iterator[Words]:
         dtype = dtype_named(self.options.get("dtype", "float32"))
         wider = dtype.wider
         if (
@@ -171,19 +159,18 @@ class Trying:
             return  # `Precision` sets the same limits for both
         self.tried.append(f"dtype {wider.name}")
         if self.fits(self.source, dtype=wider.name):
-            yield Change(f"dtype={wider.name!r}", f"--dtype {wider.name}")
+            yield setting("dtype", wider.name)
 
-    def _architectures(self) -> Iterator[Change]:
+    def _architectures(self) -> Iterator[Words]:
         target = self.options.get("architecture")
         name = target.name if isinstance(target, Architecture) else target
         if name != "gpt2" or self.options.get("like") or not self.can_try(self.source):
             return
         self.tried.append("architecture block")
         if self.fits(self.source, architecture="block"):
-            said = ", which has no LayerNorm"
-            yield Change(f"architecture='block'{said}", f"--architecture block{said}")
+            yield phrase(setting("architecture", "block"), ", which has no LayerNorm")
 
-    def _encodings(self) -> Iterator[Change]:
+    def _encodings(self) -> Iterator[Words]:
         """Other encodings of positions and tokens, where rules have patterns only."""
         if not isinstance(self.source, Program) or not self.source.has_only_patterns:
             return
@@ -193,10 +180,10 @@ class Trying:
                     continue
                 self.tried.append(f"{option} {name}")
                 if self.fits(self.source, **{option: name}):
-                    yield Change(f"{option}={name!r}", f"--{option} {name}")
+                    yield setting(option, name)
                     return
 
-    def _contexts(self, source: Stated) -> Iterator[Change]:
+    def _contexts(self, source: Stated) -> Iterator[Words]:
         """The largest context, by bisection; nothing if the source depends on its context."""
         prompts = prompts_of(source)
         if not isinstance(prompts.inputs, str | None):
@@ -223,12 +210,13 @@ class Trying:
         if best:
             is_largest = high - low == 1
             said = f", {'the largest that fits' if is_largest else 'which fits'}"
-            as_line = f"`context {best}`" if self._is_text else f"context={best}"
-            yield Change(f"context={best}{said}", f"{as_line}{said}")
+            in_program = f"context={best}"  # which no option sets
+            as_line = f"`context {best}`" if self._is_text else in_program
+            yield phrase(Phrase(in_program, as_line), said)
         elif shortest < longest:
             self.tried.append(f"a context of {shortest}")
 
-    def _promises(self, source: Stated) -> Iterator[Change]:
+    def _promises(self, source: Stated) -> Iterator[Words]:
         """Assumptions that are true for every allowed prompt, if those are few enough to run all."""
         if self._is_text or not self.can_try(source):
             return  # a rule file cannot express them
@@ -246,8 +234,7 @@ class Trying:
                 continue
             self.tried.append(f"`{said}`")
             if self.fits(promised):
-                as_written = f"`{said}`, the values that occur"
-                yield Change(as_written, as_written)
+                yield f"`{said}`, the values that occur"
                 return
 
 
@@ -329,18 +316,12 @@ def try_later(
         error.fix_later(find)
 
 
-def _found(trying: Trying, again: str | None) -> tuple[str | None, str | None]:
-    """What to do, in Python and on a command line; None where nothing was tried."""
+def _found(trying: Trying, again: str | None) -> Words | None:
+    """What to do; None where nothing was tried."""
     if again is not None and trying.fits(trying.source):
-        return again, again
+        return again
     changes = list(trying.changes())
-    failed = f"nothing that was tried helps: {', '.join(trying.tried)}" if trying.tried else None
-    return (
-        "compile with " + _joined([change.python for change in changes]) if changes else failed,
-        "use " + _joined([change.command for change in changes]) if changes else failed,
-    )
-
-
-def _joined(changes: list[str]) -> str:
+    if not changes:
+        return f"nothing that was tried helps: {', '.join(trying.tried)}" if trying.tried else None
     tried = {1: "tried", 2: "both tried"}.get(len(changes), "each tried")
-    return f"{'; or '.join(changes)} ({tried})"
+    return phrase(Phrase("compile with ", "use "), listed(changes, "; or "), f" ({tried})")

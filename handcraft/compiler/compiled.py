@@ -21,14 +21,13 @@ from handcraft.language import Program
 from handcraft.language.sliding import sliding_note
 from handcraft.model import Model, Trace
 from handcraft.origin import Origin
+from handcraft.subject import Subject
 from handcraft.weights import Layout, Placement, Plan, axis_names, stored_values
 
 if TYPE_CHECKING:
     import anywidget
     import pytest
 
-    from handcraft.draw import Subject
-    from handcraft.explain import Explanation
     from handcraft.page import Page
     from handcraft.verify import Report
 
@@ -62,19 +61,11 @@ class Compiled(Actions):
     def _rules(self) -> tuple[str, ...]:
         return tuple(map(str, self.source.rules)) if isinstance(self.source, Program) else ()
 
-    def _explained(self, prompt: str | Sequence[str]) -> Explanation:
-        from handcraft.explain import explain_prediction
-
-        program = self.source if isinstance(self.source, Program) else None
-        return explain_prediction(
-            self.model, prompt, program=program, circuits=self.circuits, weights=self.weights
-        )
-
     @property
     def subject(self) -> Subject:
-        """All that there is to draw."""
+        """All that is known of the model."""
         source = self.source
-        return replace(super().subject, program=source if isinstance(source, Program) else None)
+        return replace(super().subject, meaning=source.meant if isinstance(source, Program) else None)
 
     @property
     def layout(self) -> Layout:

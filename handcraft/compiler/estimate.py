@@ -14,6 +14,7 @@ from handcraft.circuits import Circuits
 from handcraft.dtype import numpy_dtype
 from handcraft.language import Program
 from handcraft.limits import check_memory, memory_allowed
+from handcraft.phrase import Words, setting
 from handcraft.weights import Plan, Sizes
 
 EXACT = 320
@@ -58,9 +59,10 @@ def check_rules(
     if estimate.memory <= memory_allowed():
         return
     size, context = len(program.vocabulary), program.context
-    fix = f"fewer than {context:,} positions or {size:,} tokens, or patterns that read fewer distances"
+    fewer = f"fewer than {context:,} positions or {size:,} tokens"
+    fix: Words = f"{fewer}, or patterns that read fewer distances"
     if not as_bits and least(program, target, sizes, dtype, as_bits=True).memory <= memory_allowed():
-        fix = "tokens='binary', on the command line --tokens binary"
+        fix = setting("tokens", "binary")
     check_memory(estimate.memory, f"at least {estimate}", where=program.place, fix=fix)
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from handcraft.draw.canvas.scene import Picture
 from handcraft.draw.choices import chosen_kind
 from handcraft.draw.curves import curves_svg
+from handcraft.draw.draw_picture import OF_A_RUN, WHATS, What, draw_picture, draw_trace
 from handcraft.draw.graphs.dataflow import circuits_graph
 from handcraft.draw.graphs.render import format_of, render
 from handcraft.draw.heatmap import heatmap_svg
 from handcraft.draw.kinds.circuit import DETAILS, Detail, circuit_picture
 from handcraft.draw.kinds.program import program_picture
-from handcraft.draw.subject import OF_A_RUN, WHATS, Subject, What, draw_picture, draw_trace
 
 if TYPE_CHECKING:
     from handcraft.circuits import Circuits
@@ -23,7 +23,6 @@ __all__ = [
     "WHATS",
     "Detail",
     "Picture",
-    "Subject",
     "What",
     "chosen_kind",
     "circuit_picture",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 
-from handcraft.draw.subject import OF_A_RUN, WHATS, What
+from handcraft.draw.draw_picture import OF_A_RUN, WHATS, What
 from handcraft.errors import DrawError
+from handcraft.phrase import listed, phrase, setting
 
 _USES: Mapping[str, tuple[What, ...]] = {
     "tensor": ("weights",),
@@ -24,7 +24,6 @@ def chosen_kind(
     rule: int | str | None = None,
     tensor: str | None = None,
     detail: str | None = None,
-    is_command: bool = False,
 ) -> What | None:
     """The kind of picture: the one that is named, or the one that the other options imply.
 
@@ -36,7 +35,6 @@ def chosen_kind(
         rule: likewise.
         tensor: likewise.
         detail: likewise.
-        is_command: errors show options as on the command line, not as in Python.
 
     Returns:
         The kind, or None where nothing implies one.
@@ -55,18 +53,15 @@ def chosen_kind(
     unused = [name for name in given if kind not in _USES[name]]
     if not unused:
         return kind
-    left_out = " and ".join(_shown(name, given[name], is_command) for name in unused)
+    left_out = listed([setting(name, given[name]) for name in unused], " and ")
+    fix = phrase("leave out ", left_out)
     if what is not None:
-        chosen = _shown("what", what, is_command)
+        chosen = setting("what", what)
         fitting = [each for each in WHATS if all(each in _USES[name] for name in given)]
-        other = f"use {_shown('what', fitting[0], is_command)}" if fitting else ""
+        if fitting:
+            fix = phrase(fix, ", or use ", setting("what", fitting[0]))
     else:
         assert implying is not None
-        chosen = other = _shown(implying, given[implying], is_command)
-    fix = f"leave out {left_out}" + (f", or {other}" if other else "")
-    raise DrawError(f"{chosen} does not use {left_out}", fix=fix)
-
-
-def _shown(name: str, value: object, is_command: bool) -> str:
-    """An option as a user writes it."""
-    return f"--{name} {shlex.quote(str(value))}" if is_command else f"{name}={value!r}"
+        chosen = setting(implying, given[implying])
+        fix = phrase(fix, ", or ", chosen)
+    raise DrawError(phrase(chosen, " does not use ", left_out), fix=fix)

@@ -2,78 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from handcraft.circuits import Circuits
-from handcraft.errors import AssumptionError, HandcraftError
+from handcraft.errors import HandcraftError
 from handcraft.explain.attribution import attribute, neurons, shares
-from handcraft.explain.explanation import (
-    Condition,
-    Explanation,
-    NamedValue,
-    NeuronUse,
-    RuleOutcome,
-    Shown,
-)
+from handcraft.explain.explanation import Explanation, NamedValue, NeuronUse
 from handcraft.explain.head_uses import head_uses
 from handcraft.explain.served import Served
 from handcraft.explain.stored import Stored
-from handcraft.language import Program
-from handcraft.language.graph.domain import json_value
-from handcraft.language.judged import Judged
+from handcraft.language.judged import Judged, Outcome, State
+from handcraft.language.meaning import Meaning
 from handcraft.model import AxisNames, Model, Trace, checked_prompt
 from handcraft.origin import Origin
+from handcraft.subject import Subject
 from handcraft.weights import Weights
 
 ANSWERS = 16
 """How many tokens are listed of a vocabulary that is larger: those with the highest logits."""
 
-Judge: TypeAlias = Callable[[Sequence[str]], Judged]
-"""What a source says about the tokens of a prompt."""
 
-
-def explain_prediction(
-    model: Model,
-    prompt: str | Sequence[str],
-    *,
-    program: Program | None = None,
-    circuits: Circuits | None = None,
-    weights: Weights | None = None,
-    judge: Judge | None = None,
-    answers: bool = True,
-) -> Explanation:
+def explain_prediction(subject: Subject, prompt: str | Sequence[str]) -> Explanation:
     """Why a model answers what it answers on a prompt.
 
     Args:
-        model: the model.
+        subject: a model, and what is known of it.
         prompt: text or tokens, as many as the model has positions.
-        program: its rules, if they are known.
-        circuits: its heads and neurons, if they are known.
-        weights: what its weights stand for and serve, if that is known.
-        judge: gives the values of expressions, for a model without rules.
-        answers: whether the model predicts tokens, and does not only compute values.
 
     Raises:
         VocabularyError: the prompt has an unknown token.
         ModelError: the prompt is empty, or longer than the model has positions.
     """
+    model, weights, circuits = subject.model, subject.weights, subject.circuits
+    assert model is not None
     tokens = tuple(map(model.vocabulary.token, checked_prompt(model, prompt, to="explain")))
     notes: list[str] = []
-    names = None if weights is None else weights.names
+    names = subject.names
     served = Served(weights)
     trace = model.trace(tokens, names)
-    if program is not None and program.has_only_patterns and len(tokens) > program.context:
-        program = program.widened(len(tokens))  # patterns mean the same in a longer context
-    judged = _judged(program, judge, tokens, notes)
+    judged, why = subject.judged(tokens)
+    if why:
+        notes.append(f"no rule is judged: {why}")
     values = () if judged is None else _values(judged)
-    by_name = (
-        {}
-        if judged is None
-        else {name: tuple(map(json_value, each)) for name, each in judged.by_text.items()}
-    )
+    by_name = {} if judged is None else dict(judged.by_text)
     by_name |= {value.origin.what: value.values for value in values}
     stored = None
     if circuits is not None and len(tokens) <= circuits.context:
@@ -81,17 +53,17 @@ def explain_prediction(
         values = values or tuple(_stored_values(stored, weights))
     if weights is None:
         notes.append(
-            "no handcraft.json: names, rules and values are not known, so this is what the weights "
-            "alone say"
+            "no handcraft.json: names and what weights serve are not known, so this is what the "
+            "weights alone say"
         )
     heads = head_uses(
         model, trace, names, stored, served, selects={} if judged is None else judged.selects
     )
     fired = tuple(_fired(model, trace, names, served))
-    known = _Answers.of(model, trace, notes) if answers else None
+    known = _Answers.of(model, trace, notes) if subject.predicts else None
     attribution = attribute(model, trace, known.ids, names, served) if known else None
     parts = attribution.parts if attribution else ()
-    rules = _rules(judged, weights, fired)
+    rules = _rules(weights, fired) if judged is None else judged.outcomes
     if any(rule.state == "unknown" for rule in rules):
         notes.append("the folder stores these rules as words, so conditions are not shown")
     return Explanation(
@@ -101,7 +73,7 @@ def explain_prediction(
         answer=known.tokens[known.order[0]] if known else None,
         runner_up=known.tokens[known.order[1]] if known and len(known.order) > 1 else None,
         margin=known.margin if known else None,
-        meant=_meant(program, tokens, notes) if program is not None else None,
+        meant=_meant(subject.meaning, judged, tokens, notes),
         rules=rules,
         values=values,
         heads=heads,
@@ -139,21 +111,15 @@ class _Answers:
         return cls([numbers[k] for k in kept], [tokens[k] for k in kept], every[list(kept)].tolist())
 
 
-def _judged(
-    program: Program | None, judge: Judge | None, tokens: Sequence[str], notes: list[str]
-) -> Judged | None:
-    try:
-        if program is not None:
-            return program.judged(tokens)
-        return None if judge is None else judge(tokens)
-    except AssumptionError as error:
-        notes.append(f"no rule is judged: {error.what}")
+def _meant(
+    meaning: Meaning | None, judged: Judged | None, tokens: Sequence[str], notes: list[str]
+) -> str | None:
+    """The token that is meant; None where no rule says so, or the prompt is not allowed."""
+    if meaning is None or judged is None or not meaning.rules:
         return None
-
-
-def _meant(program: Program, tokens: Sequence[str], notes: list[str]) -> str | None:
     try:
-        return program.meaning(tokens)
+        meaning.check_promised(tokens)
+        return judged.answer
     except HandcraftError as error:
         notes.append(f"the program promises no answer here: {error.what}")
         return None
@@ -164,7 +130,7 @@ def _values(judged: Judged) -> tuple[NamedValue, ...]:
         NamedValue(
             node.origin,
             None if node.text.definition is None else str(node.text.definition),
-            tuple(map(json_value, values)),
+            values,
         )
         for node, values in judged.values.items()
     )
@@ -182,40 +148,23 @@ def _origins(weights: Weights) -> dict[str, Origin]:
     return {o.what: o for served in weights.origins.values() for os in served.values() for o in os}
 
 
-def _rules(
-    judged: Judged | None, weights: Weights | None, fired: Sequence[NeuronUse]
-) -> tuple[RuleOutcome, ...]:
-    if judged is not None and judged.outcomes:
-        return tuple(
-            RuleOutcome(
-                outcome.number,
-                outcome.rule.origin,
-                outcome.predicts,
-                outcome.state,
-                tuple(
-                    Condition(each.text, each.holds, _shown(each.reads)) for each in outcome.conditions
-                ),
-            )
-            for outcome in judged.outcomes
-        )
+def _rules(weights: Weights | None, fired: Sequence[NeuronUse]) -> tuple[Outcome, ...]:
+    """Rules of which only the words are known: a neuron that fires tells of some that they match."""
     if weights is None:
         return ()
-    by_text = {origin.what: origin for neuron in fired for origin in neuron.serves}
+    by_text = {origin.what for neuron in fired for origin in neuron.serves}
     origins = _origins(weights)
+    matching = [
+        number
+        for number, text in enumerate(weights.rules, 1)
+        if text in by_text or len(weights.rules) == 1
+    ]
+    states: dict[int, State] = dict.fromkeys(matching, "comes later")
+    states |= dict.fromkeys(matching[:1], "fires")
     return tuple(
-        RuleOutcome(
-            number,
-            origins.get(text, Origin(text)),
-            None,
-            "fires" if text in by_text or len(weights.rules) == 1 else "unknown",
-        )
+        Outcome(number, origins.get(text, Origin(text)), None, states.get(number, "unknown"))
         for number, text in enumerate(weights.rules, 1)
     )
-
-
-def _shown(values: object) -> dict[str, Shown]:
-    assert hasattr(values, "items")
-    return {name: json_value(value) for name, value in values.items()}
 
 
 def _fired(model: Model, trace: Trace, names: AxisNames | None, served: Served) -> Iterator[NeuronUse]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from handcraft.language.judged import State
+from handcraft.language.graph.domain import Value, json_value
+from handcraft.language.judged import Outcome
 from handcraft.origin import Origin
-
-Shown: TypeAlias = str | int | float | bool
-"""A value as JSON has it; a fraction is a text such as 1/3."""
 
 Kind: TypeAlias = Literal["embedding", "position", "head", "neuron", "bias", "rounding"]
 """What adds to the logits: the token embedding, the position embedding, a head, a neuron, a bias of a
@@ -18,43 +16,6 @@ block or of ln_f; or the difference that the model's rounding makes."""
 
 FORMAT = 1
 """The version of the JSON, which docs/explain.schema.json describes."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One of the conditions of a rule, which must all hold where it fires.
-
-    Args:
-        text: how it reads in the program.
-        holds: whether it is true at the last position.
-        reads: the values at the last position that it is computed from, by name.
-    """
-
-    text: str
-    holds: bool
-    reads: Mapping[str, Shown]
-
-
-@dataclass(frozen=True)
-class RuleOutcome:
-    """What becomes of one rule after the prompt.
-
-    Args:
-        number: its place among the rules, from 1.
-        origin: the rule as it is written, and where.
-        predicts: the token that it predicts here, whether it fires or not; None where only its words
-            are known.
-        state: "fires"; "comes later" where it matches and an earlier rule fires; "nearly" where it
-            lacks no more conditions than any rule that does not match; else "does not"; "unknown" where
-            the folder stores the rule as words only, and no weight tells.
-        conditions: its conditions; none for a rule that always matches, and where they are not known.
-    """
-
-    number: int
-    origin: Origin
-    predicts: str | None
-    state: State | Literal["unknown"]
-    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +30,7 @@ class NamedValue:
 
     origin: Origin
     definition: str | None
-    values: tuple[Shown, ...]
+    values: tuple[Value, ...]
 
 
 @dataclass(frozen=True)
@@ -86,7 +47,7 @@ class Source:
     position: int
     token: str
     weight: float
-    keys: Mapping[str, Shown]
+    keys: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -106,7 +67,7 @@ class Look:
 
     position: int
     token: str
-    queries: Mapping[str, Shown]
+    queries: Mapping[str, Value]
     sources: tuple[Source, ...]
     others: int
     is_used: bool
@@ -216,7 +177,7 @@ class Explanation:
     runner_up: str | None
     margin: float | None
     meant: str | None
-    rules: tuple[RuleOutcome, ...]
+    rules: tuple[Outcome, ...]
     values: tuple[NamedValue, ...]
     heads: tuple[HeadUse, ...]
     neurons: tuple[NeuronUse, ...]
@@ -229,7 +190,25 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as plain data; docs/explain.schema.json describes it."""
-        return {"format": FORMAT, **asdict(self)}
+        plain = replace(
+            self,
+            rules=tuple(
+                replace(
+                    rule,
+                    conditions=tuple(
+                        replace(each, reads=_plain(each.reads)) for each in rule.conditions
+                    ),
+                )
+                for rule in self.rules
+            ),
+            values=tuple(
+                replace(each, values=tuple(map(json_value, each.values))) for each in self.values
+            ),
+            heads=tuple(
+                replace(head, looks=tuple(map(_plain_look, head.looks))) for head in self.heads
+            ),
+        )
+        return {"format": FORMAT, **asdict(plain)}
 
     def to_markdown(self) -> str:
         """The explanation as Markdown."""
@@ -256,3 +235,13 @@ class Explanation:
     def _repr_html_(self) -> str:
         """The explanation for notebooks."""
         return self.to_html()
+
+
+def _plain(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Named values as JSON has them."""
+    return {name: json_value(value) for name, value in values.items()}
+
+
+def _plain_look(look: Look) -> Look:
+    sources = tuple(replace(each, keys=_plain(each.keys)) for each in look.sources)
+    return replace(look, queries=_plain(look.queries), sources=sources)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from handcraft.circuits import Head
-from handcraft.explain.explanation import HeadUse, Look, Shown, Source
+from handcraft.explain.explanation import HeadUse, Look, Source
 from handcraft.explain.served import Served
 from handcraft.explain.stored import Stored
 from handcraft.language.graph.domain import Value
@@ -98,8 +98,8 @@ def _look(
     """Where a head attends from one position; `weights` are the attention weights: [source]."""
     order = np.argsort(-weights, kind="stable").tolist()
     sources = [there for there in order if weights[there] > SEEN]
-    queries: Mapping[str, Shown] = {}
-    keys: dict[int, Mapping[str, Shown]] = {}
+    queries: Mapping[str, Value] = {}
+    keys: dict[int, Mapping[str, Value]] = {}
     if circuit is not None and stored is not None:
         queries = stored.read(number, circuit.attends.query, at)
         keys = {there: stored.read(number, circuit.attends.key, there) for there in sources[:LISTED]}

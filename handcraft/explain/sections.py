@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
+from typing import TypeAlias
 
-from handcraft.explain.explanation import (
-    Explanation,
-    Look,
-    Part,
-    RuleOutcome,
-    Shown,
-)
+from handcraft.explain.explanation import Explanation, Look, Part
+from handcraft.language.graph.domain import Value, json_value, show_value
 from handcraft.language.graph.labels import distinct
+from handcraft.language.judged import Outcome
 from handcraft.origin import Origin
 
 RULES = 8
@@ -59,11 +56,22 @@ class Table:
 
 
 @dataclass(frozen=True)
+class More:
+    """What a table leaves out, as the line below it."""
+
+    text: str
+
+
+Content: TypeAlias = str | Table | More
+"""A paragraph, a table, or what the table before it leaves out."""
+
+
+@dataclass(frozen=True)
 class Section:
-    """A heading, and below it lines and tables in turn."""
+    """A heading, and what is below it."""
 
     title: str
-    content: tuple[str | Table, ...]
+    content: tuple[Content, ...]
 
 
 def sections(explanation: Explanation) -> Iterator[Section]:
@@ -100,7 +108,7 @@ def _text(of: Explanation) -> str:
     return " ".join(map(token, of.tokens)) if of.separator else token("".join(of.tokens))
 
 
-def _rules(rules: Sequence[RuleOutcome]) -> Iterator[str | Table]:
+def _rules(rules: Sequence[Outcome]) -> Iterator[Content]:
     near = [rule for rule in rules if rule.state in ("fires", "nearly", "comes later")]
     near.sort(key=lambda rule: (rule.state != "fires", rule.number))
     shown = [*near[:RULES], *[rule for rule in rules if rule not in near][: max(0, RULES - len(near))]]
@@ -110,27 +118,27 @@ def _rules(rules: Sequence[RuleOutcome]) -> Iterator[str | Table]:
     )
     yield Table(("", "rule", "because", "where"), rows)
     if len(rules) > len(shown):
-        yield f"and {_counted(len(rules) - len(shown), 'more rule')}"
+        yield More(f"and {_counted(len(rules) - len(shown), 'more rule')}")
 
 
-def _conditions(rule: RuleOutcome) -> str:
+def _conditions(rule: Outcome) -> str:
     """What does not hold; of a rule that matches, what does."""
     if rule.predicts is None:
-        return ""
+        return "after no prompt" if rule.state == "never" else ""
     if not rule.conditions:
         return "always matches"
     missing = [each for each in rule.conditions if not each.holds]
     shown = missing or rule.conditions
     texts = []
     for each in shown:
-        said = {f"{name} == {read!r}" for name, read in each.reads.items()}
+        said = {f"{name} == {show_value(read)}" for name, read in each.reads.items()}
         is_said = each.text in said  # its text says what it reads
         reads = {} if is_said else {n: read for n, read in each.reads.items() if n != each.text}
         texts.append(f"{each.text}{f' ({named(reads)})' if reads else ''}")
     return f"{'not: ' if missing else ''}{'; '.join(texts)}"
 
 
-def _values(of: Explanation) -> Iterator[str | Table]:
+def _values(of: Explanation) -> Iterator[Content]:
     first = max(0, len(of.tokens) - POSITIONS)
     columns = (f"{i} {token(each)}" for i, each in enumerate(of.tokens) if i >= first)
     read = {name for rule in of.rules for each in rule.conditions for name in (each.text, *each.reads)}
@@ -141,16 +149,16 @@ def _values(of: Explanation) -> Iterator[str | Table]:
     rows = tuple((labels[each.origin.what], *map(value, each.values[first:])) for each in shown)
     yield Table(("", *columns), rows, by_position=True)
     if len(of.values) > len(shown):
-        yield f"and {_counted(len(of.values) - len(shown), 'more value')}"
+        yield More(f"and {_counted(len(of.values) - len(shown), 'more value')}")
     if first:
-        yield f"and at {_counted(first, 'earlier position')}"
+        yield More(f"and at {_counted(first, 'earlier position')}")
     defined = [each for each in shown if each.definition is not None]
     if defined:
         rows = tuple((e.origin.what, str(e.definition), place(e.origin)) for e in defined)
         yield Table(("name", "is", "where"), rows)
 
 
-def _heads(of: Explanation) -> Iterator[str | Table]:
+def _heads(of: Explanation) -> Iterator[Content]:
     known = {each.origin.what for each in of.values}
     for head in of.heads:
         name = next((each.what for each in head.serves if each.what in known), head.name)
@@ -166,7 +174,7 @@ def _heads(of: Explanation) -> Iterator[str | Table]:
         columns = ("at", "attends to", "because")[: 3 if has_reason else 2]
         yield Table(columns, tuple(row[: len(columns)] for row in rows))
         if len(used) > LOOKS:
-            yield f"and from {_counted(len(used) - LOOKS, 'earlier position')}"
+            yield More(f"and from {_counted(len(used) - LOOKS, 'earlier position')}")
 
 
 def _look(look: Look) -> Row:
@@ -185,7 +193,7 @@ def _look(look: Look) -> Row:
     return f"{look.position} {token(look.token)}", ", ".join(texts) + more, "; ".join(because)
 
 
-def _neurons(of: Explanation) -> Iterator[str | Table]:
+def _neurons(of: Explanation) -> Iterator[Content]:
     written = [each for each in of.neurons if any(origin.place for origin in each.serves)]
     known = written or list(of.neurons)
     rows = tuple(
@@ -200,12 +208,13 @@ def _neurons(of: Explanation) -> Iterator[str | Table]:
     )
     yield Table(("neuron", "hidden units", "sum", "where"), rows)
     if len(known) > len(rows):
-        yield f"and {len(known) - len(rows)} more"
+        yield More(f"and {len(known) - len(rows)} more")
     if len(of.neurons) > len(known):
-        yield f"and {len(of.neurons) - len(known)} more that the compiler added, to clear dimensions"
+        added = len(of.neurons) - len(known)
+        yield More(f"and {added} more that the compiler added, to clear dimensions")
 
 
-def _sums(of: Explanation) -> Iterator[str | Table]:
+def _sums(of: Explanation) -> Iterator[Content]:
     order = sorted(range(len(of.answers)), key=lambda k: -of.logits[k])[:TOKENS]
     columns = [token(of.answers[k]) for k in order]
     has_margin = len(order) > 1
@@ -282,14 +291,15 @@ def token(text: str) -> str:
     return text if text.isprintable() and text.strip() == text != "" else repr(text)
 
 
-def value(shown: Shown) -> str:
+def value(value: Value) -> str:
     """A value in a cell."""
+    shown = json_value(value)
     if isinstance(shown, bool):
         return "yes" if shown else "no"
     return token(shown) if isinstance(shown, str) else f"{shown:g}"
 
 
-def named(values: Mapping[str, Shown]) -> str:
+def named(values: Mapping[str, Value]) -> str:
     """Values with their names."""
     return ", ".join(f"{name} = {value(each)}" for name, each in values.items())
 

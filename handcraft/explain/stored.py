@@ -14,8 +14,7 @@ from handcraft.circuits.ideal import embed, run_block
 from handcraft.circuits.ideal_heads import Numbers
 from handcraft.circuits.prefixes import Prefixes
 from handcraft.circuits.resolve import resolve
-from handcraft.explain.explanation import Shown
-from handcraft.language.graph.domain import json_value
+from handcraft.language.graph.domain import Value, show_value
 
 PART = re.compile(r" \(\d+\)$")
 """Ends the name of a subspace that stores a further number of the same value."""
@@ -32,7 +31,7 @@ class Stored:
     """
 
     def __init__(
-        self, circuits: Circuits, tokens: Sequence[str], known: Mapping[str, Sequence[Shown]]
+        self, circuits: Circuits, tokens: Sequence[str], known: Mapping[str, Sequence[Value]]
     ) -> None:
         resolved = resolve(circuits)
         self._tokens, self._known = tokens, known
@@ -53,12 +52,12 @@ class Stored:
             self._every.append(stream)
         self._unembedding = resolved.unembedding
 
-    def computed(self) -> dict[str, tuple[Shown, ...]]:
+    def computed(self) -> dict[str, tuple[Value, ...]]:
         """What heads and neurons compute, by the names of the subspaces, at every position.
 
         The values are those after the first block that writes them; a dimension may be used again.
         """
-        found: dict[str, tuple[Shown, ...]] = {}
+        found: dict[str, tuple[Value, ...]] = {}
         for before, after in pairwise(self._every):
             for subspace in after:
                 if subspace.name in found or subspace in self._of or subspace == self._unembedding:
@@ -73,7 +72,7 @@ class Stored:
         found: list[list[object]] = stream[subspace].plain[self._prefixes.of[0]].tolist()
         return found
 
-    def read(self, number: int, maps: Iterable[LinearMap], position: int) -> dict[str, Shown]:
+    def read(self, number: int, maps: Iterable[LinearMap], position: int) -> dict[str, Value]:
         """The values that some maps read at a position.
 
         Args:
@@ -85,7 +84,7 @@ class Stored:
 
     def _values(
         self, number: int, maps: Iterable[LinearMap], position: int
-    ) -> Iterator[tuple[str, Shown]]:
+    ) -> Iterator[tuple[str, Value]]:
         for subspace in dict.fromkeys(each.source for each in maps):
             name = PART.sub("", subspace.name)
             if name in self._known:
@@ -98,22 +97,22 @@ class Stored:
                     yield subspace.name, _decoded(subspace, numbers[position])
 
 
-def _decoded(subspace: Subspace, numbers: Sequence[object]) -> Shown:
+def _decoded(subspace: Subspace, numbers: Sequence[object]) -> Value:
     """The value whose codeword some numbers are, else the numbers."""
     if (value := _codeword(subspace, numbers)) is not None:
         return value
-    shown = [json_value(number) for number in _plain(numbers)]
-    return shown[0] if len(shown) == 1 else ", ".join(map(str, shown))
+    shown = _plain(numbers)
+    return shown[0] if len(shown) == 1 else ", ".join(map(show_value, shown))
 
 
-def _codeword(subspace: Subspace, numbers: Sequence[object]) -> Shown | None:
+def _codeword(subspace: Subspace, numbers: Sequence[object]) -> Value | None:
     """The value whose codeword some numbers are, if there is one."""
     plain = _plain(numbers)
     if subspace.encoding is Encoding.FLAG and plain in ((0,), (1,)):
         return plain == (1,)
     for value in subspace.values:
         if subspace.codeword(value) == plain:
-            return json_value(value)
+            return value
     return None
 
 

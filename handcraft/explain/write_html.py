@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from handcraft.explain.explanation import Explanation
-from handcraft.explain.sections import Table, sections
+from handcraft.explain.sections import More, Table, sections
 
 
 def write_html(explanation: Explanation) -> str:
@@ -13,10 +13,9 @@ def write_html(explanation: Explanation) -> str:
     parts = []
     for section in sections(explanation):
         parts.append(f"<h4>{escape(section.title)}</h4>")
-        parts += [
-            _table(each) if isinstance(each, Table) else f"<p>{escape(each)}</p>"
-            for each in section.content
-        ]
+        for each in section.content:
+            text = each.text if isinstance(each, More) else each
+            parts.append(_table(text) if isinstance(text, Table) else f"<p>{escape(text)}</p>")
     return f'<div class="handcraft-explanation">{"".join(parts)}</div>'
 
 

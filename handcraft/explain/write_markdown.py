@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from handcraft.explain.explanation import Explanation
-from handcraft.explain.sections import Table, sections
+from handcraft.explain.sections import More, Table, sections
 
 SPECIAL = "\\`*_{}[]<>#|~"
 """Characters that mean something in Markdown."""
@@ -17,7 +17,8 @@ def write_markdown(explanation: Explanation) -> str:
     for section in sections(explanation):
         lines += [f"## {section.title}", ""]
         for each in section.content:
-            lines += [*(_table(each) if isinstance(each, Table) else [escaped(each)]), ""]
+            text = each.text if isinstance(each, More) else each
+            lines += [*(_table(text) if isinstance(text, Table) else [escaped(text)]), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -12,8 +12,9 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from handcraft.explain.breaking import Breaking
 from handcraft.explain.explanation import Explanation
-from handcraft.explain.sections import Section, Table, sections
+from handcraft.explain.sections import More, Section, Table, sections
 
 WIDTH = 80
 """How wide a text is that is not written to a terminal, in characters."""
@@ -45,14 +46,15 @@ def _print_section(section: Section, console: Console) -> None:
     console.print(Text(section.title, style="bold"))
     after_table = False
     for each in section.content:
-        if after_table and not (isinstance(each, str) and each.startswith("and ")):
+        if after_table and not isinstance(each, More):
             console.print()
         after_table = isinstance(each, Table)
-        if isinstance(each, str):
-            console.print(Padding(Text(each), (0, 0, 0, 2)))
-        else:
+        if isinstance(each, Table):
             for part in _parts(each, console.width - 2):
                 console.print(Padding(_grid(part), (0, 0, 0, 2)))
+        else:
+            text = each.text if isinstance(each, More) else each
+            console.print(Padding(Breaking(text), (0, 0, 0, 2)))
 
 
 def _grid(table: Table) -> Grid:
@@ -63,7 +65,7 @@ def _grid(table: Table) -> Grid:
             Text(name), overflow="fold", justify="right" if numeric and i else "left", no_wrap=False
         )
     for row in table.rows:
-        grid.add_row(*(Text(cell, style=COLORS.get(cell, "")) for cell in row))
+        grid.add_row(*(Breaking(cell, style=COLORS.get(cell, "")) for cell in row))
     return grid
 
 

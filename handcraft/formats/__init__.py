@@ -1,6 +1,6 @@
 """Models as files: written completely or not at all, and read without executing anything."""
 
-from handcraft.formats.checkpoint import Checkpoint, is_checkpoint, load, read_checkpoint
+from handcraft.formats.checkpoint import Checkpoint, is_checkpoint, load, read_checkpoint, subject_of
 from handcraft.formats.compile_again import compile_again
 from handcraft.formats.folder import check_target, write_file
 from handcraft.formats.huggingface.disagreements import disagreements
@@ -19,6 +19,7 @@ __all__ = [
     "load",
     "read_checkpoint",
     "save",
+    "subject_of",
     "verify_folder",
     "write_file",
 ]

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 from handcraft.circuits import Circuits
 from handcraft.compiler import compile_program
@@ -34,13 +34,14 @@ from handcraft.formats.read_raschka import is_raschka, read_raschka
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK
 from handcraft.language import Program, Prompts
+from handcraft.language.meaning import Meaning
 from handcraft.model import Model, Stored
 from handcraft.origin import Origin
+from handcraft.phrase import either, phrase
+from handcraft.proofs import CERTIFICATE, NotCertified, StatedPrompts, read_meaning, stated_in
+from handcraft.subject import Subject
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights import Layout, Weight, Weights, read_stored
-
-if TYPE_CHECKING:
-    from handcraft.draw import Subject
 
 
 @short_repr
@@ -111,19 +112,34 @@ class Checkpoint:
             return ()
         return read_stored(circuits, layout.read, shape.n_embd, shape.n_layer)
 
+    @cached_property
+    def meant(self) -> Meaning:
+        """What the model is to compute: the rules that are stored, or what certificate.json states.
+
+        Raises:
+            NotCertified: the folder stores only the words of its rules.
+        """
+        if isinstance(self.source, Program):
+            return self.source.meant
+        stated = stated_in(self.folder / CERTIFICATE)
+        if stated["vocabulary"] != list(self.model.vocabulary.tokens):
+            raise NotCertified("the certificate is about other tokens than those of the model")
+        return read_meaning(stated, self.manifest.words, self.prompts(as_far_as_known=True))
+
     @property
     def subject(self) -> Subject:
-        """All that there is to draw."""
-        from handcraft.draw import Subject
-
+        """All that is known of the model."""
+        meaning = None
+        with suppress(NotCertified):
+            meaning = self.meant
         return Subject(
-            name=self.folder.name,
-            program=self.source if isinstance(self.source, Program) else None,
-            circuits=self.circuits,
-            model=self.model,
-            names=self.manifest.names,
-            origins=self.origins,
-            stored=self.stored,
+            self.folder.name,
+            meaning,
+            self.circuits,
+            self.model,
+            self.weights,
+            self.stored,
+            predicts=self.values is None,
         )
 
     @overload
@@ -135,19 +151,12 @@ class Checkpoint:
     def explain(self, what: str | Sequence[str], /, *index: int) -> Explanation | Weight:
         """Why the model answers what it answers on a prompt; or what one weight stands for.
 
-        As `Compiled.explain`. Of rules over expressions a folder stores the words and the circuits, so
-        the values are those that the circuits compute.
+        As `Compiled.explain`. Of rules over expressions a folder stores what certificate.json states.
+        Without that file the values are those that the circuits compute.
         """
         if index or (isinstance(what, str) and what in self.model.tensors):
             return self.weights.weight(what, index)  # type: ignore[arg-type]
-        return explain_prediction(
-            self.model,
-            what,
-            program=self.source if isinstance(self.source, Program) else None,
-            circuits=self.circuits,
-            weights=self.weights,
-            answers=self.values is None,
-        )
+        return explain_prediction(self.subject, what)
 
     @cached_property
     def circuits(self) -> Circuits | None:
@@ -176,6 +185,23 @@ def load(folder: str | Path) -> Model:
     return read_checkpoint(path).model
 
 
+def subject_of(folder: str | Path) -> Subject:
+    """All that is known of the model in a folder; of a foreign one, what its certificate states.
+
+    Raises:
+        CheckpointError: files are missing, damaged or foreign, or contradict each other.
+    """
+    path = Path(folder)
+    if is_checkpoint(path):
+        return read_checkpoint(path).subject
+    model, meaning = load(path), None
+    with suppress(NotCertified):
+        stated = stated_in(path / CERTIFICATE)
+        if set(stated["vocabulary"]) <= set(model.vocabulary.tokens):
+            meaning = read_meaning(stated, promise=StatedPrompts.read(stated))
+    return Subject(path.resolve().name, meaning, model=model)
+
+
 def read_checkpoint(folder: str | Path) -> Checkpoint:
     """The model in a folder, with what it means and where every weight comes from.
 
@@ -202,8 +228,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"the folder was written as {shown(manifest.format)}, for other tools to read",
             where=path,
-            fix="compile the program again with --format "
-            f"{', '.join(READ_BACK[:-1])} or {READ_BACK[-1]}",
+            fix=phrase("compile the program again with ", either("format", READ_BACK)),
         )
     tensors = read_tensors(path, shape, architecture)
     model = Model(architecture, shape, vocabulary, tensors)

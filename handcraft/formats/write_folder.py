@@ -22,17 +22,20 @@ from handcraft.formats.manifest.values import bounded_again, spans_of
 from handcraft.formats.stated_values import stated_values
 from handcraft.formats.writers import WRITERS, check_answers, check_format
 from handcraft.language import Program
+from handcraft.language.meaning import Meaning
 from handcraft.model import Model, grow, published_shape
 from handcraft.proofs import (
     CERTIFICATE,
     NotCertified,
     Proof,
     Wanted,
+    Words,
     certificate_of,
     certificate_text,
     check_meaning,
     stated_in,
     statement_of,
+    words_of,
 )
 from handcraft.proofs.write_meaning import Statement
 from handcraft.verify.texts.allowed import is_restricted
@@ -90,18 +93,19 @@ def save(
     outputs: tuple[Output, ...] = ()
     spans: Spans = ()
     stated: Statement | None = None
+    meant: Meaning | Words | None = None
     grammar = None if again is None else again.manifest.grammar
     if isinstance(compiled, CompiledSequences):
         outputs, spans = compiled.outputs, spans_of(compiled)
         with suppress(NotCertified):
-            stated = stated_values(compiled)
+            stated, meant = stated_values(compiled), compiled.meant
         if is_restricted(compiled.prompts):
             grammar = Grammar.of(compiled.prompts)
         compiled = compiled.as_compiled()
     if meaning is not None and not isinstance(compiled.source, Circuits):
         raise CheckpointError(
             "a meaning is given for rules, which mean what they say",
-            fix="leave out meaning=, or prove the folder: handcraft prove DIR --meaning PROGRAM",
+            fix="leave out meaning=, or prove the folder: `handcraft prove DIR --meaning PROGRAM`",
         )
     architecture = compiled.model.architecture
     is_gpt2 = architecture.has_norm and architecture.causal
@@ -121,14 +125,16 @@ def save(
             outputs = bounded_again(again.manifest, compiled)
     report = check_answers(compiled, None if again is None else again.prompts(as_far_as_known=True))
     compiled = replace(compiled, model=model)
+    words: Words | None = None
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
         if chosen in CERTIFIED:
             if not outputs:
-                stated = _stated(compiled, again, meaning)
+                stated, meant = _stated(compiled, again, meaning)
             if stated is not None:
                 certificate = certificate_of(stated, compiled.model, fresh)
                 write_text(fresh / CERTIFICATE, certificate_text(certificate))
+                words = _words(meant, certificate["program"])
         proved = _proved(fresh, proof)
         text = write_manifest(
             compiled,
@@ -138,29 +144,39 @@ def save(
             spans=spans,
             facts=report.facts,
             proof=proved,
+            words=words,
         )
         write_text(fresh / MANIFEST, text)
     return target
 
 
-def _stated(compiled: Compiled, again: Checkpoint | None, meaning: Program | None) -> Statement | None:
-    """What certificate.json states, if the program has a meaning that one can state.
+def _stated(
+    compiled: Compiled, again: Checkpoint | None, meaning: Program | None
+) -> tuple[Statement | None, Meaning | Words | None]:
+    """What certificate.json states, if the program has a meaning that one can state, and how it reads.
 
-    Circuits that are compiled again mean what the certificate of their folder states.
+    Circuits that are compiled again mean what the certificate of their folder states. Rules that are
+    patterns are stored as they are, so it need not be said how they read.
     """
     try:
         if meaning is not None:
             check_meaning(meaning, compiled.model)
-            return statement_of(meaning)
+            return statement_of(meaning), meaning.meant
         if isinstance(compiled.source, Program):
-            return statement_of(compiled.source)
+            source = compiled.source
+            return statement_of(source), None if source.has_only_patterns else source.meant
         if again is None:
-            return None
+            return None, None
         stated = stated_in(again.folder / CERTIFICATE)
     except NotCertified:
-        return None
+        return None, None
     is_same = stated["vocabulary"] == list(compiled.model.vocabulary.tokens)
-    return stated if is_same else None
+    return (stated, again.manifest.words) if is_same else (None, None)
+
+
+def _words(meant: Meaning | Words | None, program: str) -> Words | None:
+    """How the certificate reads that states what is meant."""
+    return words_of(meant, program) if isinstance(meant, Meaning) else meant
 
 
 def _proved(folder: Path, wanted: Wanted) -> Proof | None:

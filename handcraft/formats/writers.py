@@ -19,6 +19,7 @@ from handcraft.formats.raschka_file import write_raschka
 from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
 from handcraft.language import Prompts
 from handcraft.model import Model
+from handcraft.phrase import either, phrase, setting
 from handcraft.verify import Report, check_facts, check_stream, verify
 
 EVERY_UP_TO = 20_000
@@ -79,7 +80,7 @@ def check_format(name: str, architecture: Architecture) -> None:
         raise CheckpointError(
             f"the model attends to later positions, and {MASKING[name]} always masks them",
             where=f"the format {name}",
-            fix=f"write --format {', '.join(others[:-1])} or {others[-1]}",
+            fix=phrase("write ", either("format", others)),
         )
 
 
@@ -92,7 +93,13 @@ def _write_npz(compiled: Compiled, report: Report, folder: Path) -> None:
     dtype = dtype_named(compiled.model.dtype.name)
     if not dtype.is_in_numpy:
         raise CheckpointError(
-            f"npz has no {dtype.name}", fix="use --dtype float32 or float16, or --format safetensors"
+            f"npz has no {dtype.name}",
+            fix=phrase(
+                "use ",
+                either("dtype", ["float32", "float16"]),
+                ", or ",
+                setting("format", "safetensors"),
+            ),
         )
     np.savez(folder / "model.npz", allow_pickle=False, **dict(compiled.model.tensors))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ from handcraft.errors import HandcraftWarning
 from handcraft.language.decision import Deciding, Decision, decided, nodes_of
 from handcraft.language.distribution import Distribution, likeliest
 from handcraft.language.graph.node import Aggregate, Node, walk
+from handcraft.language.meaning import Meaning, MeantRule, NeverFires
 from handcraft.language.oracle.interpret_texts import Computed, TextsOracle
 from handcraft.language.patterns.coverage import never_fires
 from handcraft.language.patterns.first_match import Ids
@@ -57,6 +58,26 @@ class ExpressionRules:
             if decision.is_never or i > self._last:
                 hiding = [self.rules[self._last]] if i > self._last else []
                 warnings.warn(HandcraftWarning(never_fires(decision.rule, hiding)), stacklevel=3)
+
+    def meant(self, longer: Callable[[int], Meaning] | None) -> Meaning:
+        """The rules for explanations, pictures and certificates.
+
+        Args:
+            longer: makes them for a longer context, where they mean the same there.
+        """
+        numbers = {decision: number for number, decision in enumerate(self.every, 1)}
+        fires = [(numbers[decision], decision) for decision in self.decisions]
+        rules = tuple(MeantRule(at, d.rule.origin, d.answer, d.condition) for at, d in fires)
+        never = numbers.keys() - set(self.decisions)
+        return Meaning(
+            self.vocabulary.tokens,
+            self.prompts.context,
+            self.prompts.causal,
+            rules,
+            tuple(NeverFires(numbers[d], d.rule.origin) for d in self.every if d in never),
+            promise=self.prompts,
+            longer=longer,
+        )
 
     def distribution(self, ids: Sequence[int]) -> Distribution:
         """How probable each token is after exactly these."""

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-from handcraft.language.decision import Decision, nodes_of
 from handcraft.language.distribution import likeliest
-from handcraft.language.graph.domain import FLAGS, Value
+from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import (
     Aggregate,
     Constant,
     Embedded,
-    Lookup,
     Node,
     case_label,
     walk,
 )
 from handcraft.language.oracle.interpret import Values, interpret_in, selected
-from handcraft.language.rule import Rule
+from handcraft.origin import Origin
+
+if TYPE_CHECKING:
+    from handcraft.language.conditions import MeantCondition
+    from handcraft.language.meaning import MeantRule, NeverFires
 
 Of = TypeVar("Of")
 
-State: TypeAlias = Literal["fires", "comes later", "nearly", "does not"]
+State: TypeAlias = Literal["fires", "comes later", "nearly", "does not", "never", "unknown"]
 """What becomes of a rule: it decides; it matches, but an earlier one decides; it does not match, and no
-rule that does not lacks fewer conditions; or it does not match, and others come nearer."""
-
-READS = 4
-"""How many values that a condition reads are shown with it."""
-
-
-SHORT = 40
-"""The most characters of the text of an expression without a name that is shown as read."""
+rule that does not lacks fewer conditions; it does not match, and others come nearer; it fires after no
+prompt at all; or only its words are known, and no weight tells."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +52,17 @@ class Outcome:
 
     Args:
         number: its place among the rules, from 1.
-        rule: the rule.
-        predicts: the token that it predicts here, whether it fires or not.
-        conditions: its conditions; none for a rule that always matches.
+        origin: how it reads, and where it was written.
+        predicts: the token that it predicts here, whether it fires or not; None where that is unknown.
         state: what becomes of it.
+        conditions: its conditions; none for a rule that always matches, and where they are not known.
     """
 
     number: int
-    rule: Rule
-    predicts: str
-    conditions: tuple[Condition, ...]
+    origin: Origin
+    predicts: str | None
     state: State
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def misses(self) -> int:
@@ -91,40 +87,57 @@ class Judged:
     by_text: Mapping[str, Values] = field(default_factory=dict)
     selects: Mapping[str, Values] = field(default_factory=dict)
 
-
-def judge(decisions: Sequence[Decision], tokens: Sequence[str], *, causal: bool) -> Judged:
-    """What rules say about a text, at its last position.
-
-    Raises:
-        AssumptionError: the text breaks an assumption.
-    """
-    conjuncts = {id(d): [part for each in d.literals for part in _conjuncts(each)] for d in decisions}
-    roots = [*nodes_of(decisions), *(node for each in conjuncts.values() for node in each)]
-    order = tuple(walk(*roots))
-    known = interpret_in(order, tokens, causal=causal)
-    found = []
-    for number, decision in enumerate(decisions, 1):
-        conditions = tuple(_condition(node, known) for node in conjuncts[id(decision)])
-        answer = decision.answer
-        token = str(known[answer][-1]) if isinstance(answer, Node) else likeliest(answer)
-        found.append((number, decision.rule, token, conditions))
-    states = _states([conditions for *_, conditions in found])
-    outcomes = tuple(Outcome(*each, state) for each, state in zip(found, states, strict=True))
-    answers = [d.answer for d in decisions if isinstance(d.answer, Node)]
-    read = [node for each in conjuncts.values() for node in each]
-    shown = _shown([*answers, *read], order, known)
-    return Judged(outcomes, shown, _by_text(known), _selects(order, known, causal))
+    @property
+    def answer(self) -> str:
+        """The token that the rule predicts which fires."""
+        return next(str(each.predicts) for each in self.outcomes if each.state == "fires")
 
 
-def judge_values(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> Judged:
-    """The values of some expressions and of all that have a name, for a model without rules.
+def judge(
+    rules: Sequence[MeantRule],
+    never: Sequence[NeverFires],
+    outputs: Iterable[Node],
+    tokens: Sequence[str],
+    *,
+    causal: bool,
+) -> Judged:
+    """What rules say about a text, at its last position, and the values of expressions.
+
+    Args:
+        rules: those that can fire, in the order in which they are tried.
+        never: the others.
+        outputs: expressions that no rule needs to read.
+        tokens: the text.
+        causal: whether a position sees only itself and earlier ones.
 
     Raises:
         AssumptionError: the text breaks an assumption.
     """
-    order = tuple(walk(*nodes))
+    outputs = list(outputs)
+    read = [each.node for rule in rules for each in rule.conditions]
+    order = tuple(walk(*(node for rule in rules for node in rule.nodes), *read, *outputs))
     known = interpret_in(order, tokens, causal=causal)
-    return Judged((), _shown(nodes, order, known), _by_text(known), _selects(order, known, causal))
+    conditions = [tuple(_condition(each, known) for each in rule.conditions) for rule in rules]
+    matches = [rule.condition is None or bool(known[rule.condition][-1]) for rule in rules]
+    states = _states(matches, conditions)
+    found = [
+        Outcome(
+            rule.number,
+            rule.origin,
+            str(known[rule.answer][-1]) if isinstance(rule.answer, Node) else likeliest(rule.answer),
+            state,
+            holding,
+        )
+        for rule, holding, state in zip(rules, conditions, states, strict=True)
+    ]
+    found += [Outcome(rule.number, rule.origin, None, "never") for rule in never]
+    answers = [rule.answer for rule in rules if isinstance(rule.answer, Node)]
+    return Judged(
+        tuple(sorted(found, key=lambda each: each.number)),
+        _shown([*answers, *read, *outputs], order, known),
+        _by_text(known),
+        _selects(order, known, causal),
+    )
 
 
 def _shown(
@@ -172,56 +185,20 @@ def _unambiguous(pairs: Iterable[tuple[str, Of]]) -> dict[str, Of]:
     return {text: of for text, of in found.items() if text not in doubtful}
 
 
-def _states(rules: Sequence[tuple[Condition, ...]]) -> Iterator[State]:
+def _states(matches: Sequence[bool], rules: Sequence[tuple[Condition, ...]]) -> Iterator[State]:
+    """What becomes of each rule, by whether its flag is true and by its conditions."""
     misses = [sum(not condition.holds for condition in conditions) for conditions in rules]
-    fewest = min((number for number in misses if number), default=0)
+    missing = [number for number, is_true in zip(misses, matches, strict=True) if not is_true]
+    fewest = min(missing, default=0)
     decided = False
-    for number in misses:
-        if not number:
+    for number, is_true in zip(misses, matches, strict=True):
+        if is_true:
             yield "comes later" if decided else "fires"
             decided = True
         else:
             yield "nearly" if number == fewest else "does not"
 
 
-def _conjuncts(flag: Node) -> Iterator[Node]:
-    """The flags whose conjunction is a flag; one that has a name is not taken apart."""
-    waiting = [flag]
-    while waiting:
-        node = waiting.pop()
-        if node.text.definition is None and _is_conjunction(node):
-            waiting += reversed(node.children)
-        else:
-            yield node
-
-
-def _is_conjunction(node: Node) -> bool:
-    return (
-        isinstance(node, Lookup)
-        and len(node.arguments) == 2
-        and all(each.domain == FLAGS for each in node.arguments)
-        and dict(node.table)
-        == {(one, other): one and other for one in (False, True) for other in (False, True)}
-    )
-
-
-def _condition(node: Node, known: Mapping[Node, Values]) -> Condition:
-    values = {str(each): known[each][-1] for each in _read_here(node) if each in known}
-    return Condition(str(node), bool(known[node][-1]), dict([*values.items()][:READS]))
-
-
-def _read_here(node: Node) -> Iterator[Node]:
-    """The nearest values with a short text that a node reads at its own position."""
-    waiting = [node]
-    while waiting:
-        reader = waiting.pop()
-        if isinstance(reader, Aggregate):
-            continue  # it reads other positions
-        for child in reversed(reader.children):
-            if isinstance(child, Constant):
-                continue
-            is_named = child.text.definition is not None or isinstance(child, Embedded)
-            if is_named or (isinstance(child, Aggregate) and child.text.size <= SHORT):
-                yield child
-            else:
-                waiting.append(child)
+def _condition(stated: MeantCondition, known: Mapping[Node, Values]) -> Condition:
+    reads = {name: known[node][-1] for name, node in stated.reads.items()}
+    return Condition(stated.text, bool(known[stated.node][-1]), reads)

@@ -18,7 +18,8 @@ from handcraft.language.decision import Decision
 from handcraft.language.distribution import likeliest
 from handcraft.language.expression_rules import ExpressionRules
 from handcraft.language.graph.node import Aggregate
-from handcraft.language.judged import Judged, judge
+from handcraft.language.judged import Judged
+from handcraft.language.meaning import Meaning
 from handcraft.language.ngrams import ngram_rules
 from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.coverage import Coverage
@@ -266,7 +267,7 @@ class Program:
         >>> from handcraft import predict
         >>> aab = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
         >>> for outcome in aab.judged("ba").outcomes:
-        ...     print(outcome.state, "|", outcome.rule, outcome.misses)
+        ...     print(outcome.state, "|", outcome.origin.what, outcome.misses)
         nearly | predict b after aa 1
         fires | predict a otherwise 0
         """
@@ -274,7 +275,13 @@ class Program:
         if not ids:
             raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
         tokens = [self.vocabulary.token(i) for i in ids]
-        return judge(self._readings.as_expressions.every, tokens, causal=self.prompts.causal)
+        return self.meant.judged(tokens)
+
+    @cached_property
+    def meant(self) -> Meaning:
+        """The rules as expressions, for explanations, pictures and certificates."""
+        longer = (lambda context: self.widened(context).meant) if self.has_only_patterns else None
+        return self._readings.as_expressions.meant(longer)
 
     @property
     def selections(self) -> tuple[Aggregate, ...]:
@@ -370,10 +377,9 @@ class Program:
         if not ids:
             raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
         tokens = [self.vocabulary.token(i) for i in ids]
-        self.prompts.check_allowed(tokens)
-        lengths = range(len(ids) - self.prompts.written(tokens), len(ids))
-        written = (self.vocabulary.token(self.next_token(ids[:length])) for length in lengths)
-        self.prompts.check_written(tokens, written)
+        self.prompts.check_promised(
+            tokens, lambda text: self.vocabulary.token(self.next_token(self.vocabulary.ids(text)))
+        )
         return ids[-self.context :]
 
     def draw(self, *, rule: int | None = None) -> Picture:

@@ -1,17 +1,17 @@
 """A page that runs a model in the browser and explains its numbers: one file, without a server."""
 
+from handcraft.page.contents import Contents, of_checkpoint, of_compiled, of_foreign
 from handcraft.page.data import page_data
 from handcraft.page.html_file import SUFFIXES, Page, page_html, write_page
 from handcraft.page.notebook import widget
-from handcraft.page.subject import Subject, of_checkpoint, of_compiled, of_model
 
 __all__ = [
     "SUFFIXES",
+    "Contents",
     "Page",
-    "Subject",
     "of_checkpoint",
     "of_compiled",
-    "of_model",
+    "of_foreign",
     "page_data",
     "page_html",
     "widget",

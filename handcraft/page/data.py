@@ -1,4 +1,4 @@
-"""A subject as plain data: all that the page needs to run its model and to explain it."""
+"""The contents of a page as plain data: all that the page needs to run its model and to explain it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from handcraft.limits import PAGE_WEIGHTS
 from handcraft.model import AxisNames, Model
 from handcraft.origin import Origin, Place
-from handcraft.page.subject import Stored, Subject
+from handcraft.page.contents import Contents, Stored
 from handcraft_check.program.contexts_in_words import contexts_in_words
 from handcraft_check.program.meaning import Meaning
 
@@ -24,8 +24,8 @@ CLAIM_NODES = 300
 """The most nodes of a program that a page also prints in words: about 20 kB."""
 
 
-def page_data(subject: Subject) -> Data:
-    """What `page.mjs` reads, as JSON can write it. The same subject gives the same data.
+def page_data(contents: Contents) -> Data:
+    """What `page.mjs` reads, as JSON can write it. The same contents give the same data.
 
     A tensor is stored sparsely: how far each weight that is not 0 lies behind the one before, counted
     row by row, and the place of its value in one list of all values.
@@ -33,19 +33,19 @@ def page_data(subject: Subject) -> Data:
     Raises:
         LimitError: the model has more weights than a page may have.
     """
-    model = subject.model
+    model = contents.model
     PAGE_WEIGHTS.check(
         model.nonzero_parameters,
-        where=subject.title,
+        where=contents.known.name,
         fix=f"a page runs models of up to {PAGE_WEIGHTS.most:,} weights that are not 0; "
         "`handcraft run` and `handcraft explain` take larger ones",
     )
     values, tensors = _tensors(model)
-    file = subject.source.name if subject.source else None
-    served, lists = _served(subject.served)
+    file = contents.source.name if contents.source else None
+    served, lists = _served(contents.served)
     architecture, shape = model.architecture, model.shape
     return {
-        "title": subject.title,
+        "title": contents.known.name,
         "architecture": {
             "name": architecture.name,
             "norm": architecture.has_norm,
@@ -69,23 +69,23 @@ def page_data(subject: Subject) -> Data:
         "separator": model.vocabulary.separator,
         "values": values,
         "tensors": tensors,
-        "origins": [_origin(origin, file) for origin in subject.origins],
+        "origins": [_origin(origin, file) for origin in contents.origins],
         "lists": lists,
         "served": served,
-        "names": _names(subject.names, subject.looks_at),
-        "stored": [_stored(each) for each in subject.stored],
-        "meaning": _meaning(subject, file),
-        "rules": [[each.text, *_place(each.place, file)] for each in subject.rules],
+        "names": _names(contents.known.names, contents.looks_at),
+        "stored": [_stored(each) for each in contents.stored],
+        "meaning": _meaning(contents, file),
+        "rules": [_origin(each, file) for each in contents.rules],
         "source": None
-        if subject.source is None
-        else {"name": subject.source.name, "lines": list(subject.source.lines)},
-        "proof": {"verdict": "unknown", "text": subject.why_no_proof}
-        if subject.proof is None
-        else {"verdict": subject.proof.verdict, "text": str(subject.proof)},
-        "seesLast": subject.sees_last,
-        "claim": _claim(subject),
-        "noMeaning": subject.why_no_meaning,
-        "example": subject.example,
+        if contents.source is None
+        else {"name": contents.source.name, "lines": list(contents.source.lines)},
+        "proof": {"verdict": "unknown", "text": contents.why_no_proof}
+        if contents.proof is None
+        else {"verdict": contents.proof.verdict, "text": str(contents.proof)},
+        "seesLast": contents.sees_last,
+        "claim": _claim(contents),
+        "noMeaning": contents.why_no_meaning,
+        "example": contents.example,
     }
 
 
@@ -166,9 +166,9 @@ def _stored(stored: Stored) -> Data:
     }
 
 
-def _claim(subject: Subject) -> str | None:
+def _claim(contents: Contents) -> str | None:
     """The allowed prompts and the program in words, as the checker prints them; None for a long one."""
-    stated = subject.statement
+    stated = contents.statement
     if stated is None or len(stated["meaning"]["nodes"]) > CLAIM_NODES:
         return None
     contexts = contexts_in_words(stated["contexts"], stated["vocabulary"])
@@ -190,13 +190,13 @@ def exact(stated: Any) -> Any:
     return {"over": [str(stated), 1]} if type(stated) is int and abs(stated) >= EXACT else stated
 
 
-def _meaning(subject: Subject, file: str | None) -> Data | None:
+def _meaning(contents: Contents, file: str | None) -> Data | None:
     """The allowed prompts and the meaning as a certificate states them, and where nodes are written."""
-    if subject.statement is None:
+    if contents.statement is None:
         return None
-    lines: Sequence[int | None] = [_place(place, file)[1] for place in subject.places]
+    lines: Sequence[int | None] = [_place(place, file)[1] for place in contents.places]
     return {
-        "contexts": subject.statement["contexts"],
-        **exact(subject.statement["meaning"]),
+        "contexts": contents.statement["contexts"],
+        **exact(contents.statement["meaning"]),
         "lines": list(lines),
     }

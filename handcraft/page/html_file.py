@@ -12,8 +12,8 @@ from pathlib import Path
 
 from handcraft.errors import CheckpointError
 from handcraft.formats import write_file
+from handcraft.page.contents import Contents
 from handcraft.page.data import Data, page_data
-from handcraft.page.subject import Subject
 
 START = '\nstart(document.getElementById("data").textContent, document.getElementById("page"));\n'
 """What a page adds to the module, which in a notebook is started by anywidget."""
@@ -32,8 +32,8 @@ class Page(str):
         return f"<page of {len(self.encode()):,} bytes; str() gives its HTML>"
 
 
-def page_html(subject: Subject) -> str:
-    """The page of a subject. The same subject gives the same text.
+def page_html(contents: Contents) -> str:
+    """The page of a contents. The same subject gives the same text.
 
     It fetches nothing, and its content security policy allows only its own script and its own style,
     by their hashes.
@@ -45,9 +45,9 @@ def page_html(subject: Subject) -> str:
     policy = f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'"
     parts = {
         "POLICY": f"{policy}; base-uri 'none'; form-action 'none'",
-        "TITLE": escape(subject.title),
+        "TITLE": escape(contents.known.name),
         "STYLE": style,
-        "DATA": json_in_html(page_data(subject)),
+        "DATA": json_in_html(page_data(contents)),
         "SCRIPT": script,
     }
     before, *rest = _read("page.html").split("{{")
@@ -57,7 +57,7 @@ def page_html(subject: Subject) -> str:
     return before
 
 
-def write_page(subject: Subject, file: str | Path | None = None) -> Page:
+def write_page(contents: Contents, file: str | Path | None = None) -> Page:
     """The page of a subject, written to a file where one is named, completely or not at all.
 
     Raises:
@@ -71,9 +71,9 @@ def write_page(subject: Subject, file: str | Path | None = None) -> Page:
             where=str(file),
             fix=f"name it {Path(file).with_suffix('.html')}",
         )
-    if subject.example:
-        subject.model.prompt_ids(subject.example)
-    html = page_html(subject)
+    if contents.example:
+        contents.model.prompt_ids(contents.example)
+    html = page_html(contents)
     if file is not None:
         write_file(Path(file), html.encode())
     return Page(html)

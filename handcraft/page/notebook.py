@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from handcraft.compiler import Compiled
 from handcraft.errors import ModelError
+from handcraft.page.contents import of_compiled
 from handcraft.page.data import page_data
 from handcraft.page.html_file import script_text, style_text
-from handcraft.page.subject import of_compiled
 
 if TYPE_CHECKING:
     import anywidget

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from handcraft.errors import CheckpointError, ProofError
+from handcraft.errors import CheckpointError, LimitError, ProofError
 from handcraft.language import Program, Prompts
 from handcraft.limits import JSON_BYTES
 from handcraft.model import Model
@@ -18,6 +18,7 @@ from handcraft.proofs.write_meaning import (
     write_meaning,
     write_values,
 )
+from handcraft.vocabulary import shorten
 from handcraft_check.errors import CheckError
 from handcraft_check.program.meaning import Meaning, program_hash
 
@@ -40,10 +41,14 @@ def statement_of(program: Program) -> Statement:
     Raises:
         NotCertified: it cannot be written down in a reasonable size.
     """
+    try:
+        meaning = program.meant
+    except LimitError as error:
+        raise NotCertified(error.what) from error
     return {
         "vocabulary": list(program.vocabulary.tokens),
         "contexts": _contexts(program.prompts),
-        "meaning": write_meaning(program),
+        "meaning": write_meaning(meaning),
     }
 
 
@@ -70,16 +75,15 @@ def stated_in(path: Path) -> Statement:
     Raises:
         NotCertified: there is none, or a damaged one.
     """
-    folder = path.parent
     try:
         if not path.is_file() or path.stat().st_size > JSON_BYTES.most:
-            raise NotCertified(f"{folder} has no certificate")
+            raise NotCertified("the folder has no certificate")
         data = json.loads(path.read_text(encoding="utf-8"))
         stated = {name: data[name] for name in STATED}
         Meaning.read(stated["meaning"], stated["vocabulary"])
         return stated
     except (OSError, ValueError, KeyError, TypeError, RecursionError, CheckError) as error:
-        raise NotCertified(f"the certificate of {folder} is damaged: {error}") from error
+        raise NotCertified(f"the certificate is damaged: {error}") from error
 
 
 def other_files(folder: Path) -> str:
@@ -116,7 +120,7 @@ def check_meaning(program: Program, model: Model) -> None:
         raise ProofError(
             f"the program has the token {unknown[0]!r}, which the model does not know",
             where=program.place,
-            fix="state what it means over its own tokens",
+            fix=f"state what it means over its own tokens: {shorten(model.vocabulary.tokens)}",
         )
     if program.context > model.shape.n_positions:
         raise ProofError(

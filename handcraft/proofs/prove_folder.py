@@ -16,7 +16,7 @@ from handcraft.progress import advance
 from handcraft.proofs.certificate import CERTIFICATE, FILES, stated_in, statement_of
 from handcraft.proofs.proof import Proof
 from handcraft.proofs.write_meaning import NotCertified
-from handcraft_check.attempts import BUDGETS, too_many
+from handcraft_check.attempts import BUDGETS
 from handcraft_check.errors import CheckError
 from handcraft_check.many import prove_all
 from handcraft_check.program.contexts_in_words import contexts_in_words
@@ -27,9 +27,6 @@ from handcraft_check.verdict import Verdict
 
 QUICK = 10_000
 """The most cases of a proof that is tried while a folder is written: seconds."""
-
-CUT_SHORT = (too_many(BUDGETS[0]), too_many(QUICK))
-"""Why such a proof ends that `handcraft prove` goes on with."""
 
 TRY_LONGER = "in a quick try; `handcraft prove FOLDER` tries longer"
 
@@ -51,7 +48,7 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
         found.word,
         found.inputs,
         found.writes,
-        f"{found.reason} {TRY_LONGER}" if is_quick and found.reason in CUT_SHORT else found.reason,
+        f"{found.reason} {TRY_LONGER}" if is_quick and found.ran_out else found.reason,
         weights=stated["weights"],
         steps=stated["steps"],
     )
@@ -153,7 +150,7 @@ def _check_certified(folder: Path, certificate: Path | None) -> None:
         raise ProofError(
             f"{folder} has no {CERTIFICATE}",
             where=folder,
-            fix="say what it means: handcraft prove DIR --meaning PROGRAM; or compile it again",
+            fix="say what it means: `handcraft prove DIR --meaning PROGRAM`; or compile it again",
         )
 
 

@@ -10,9 +10,6 @@ from fractions import Fraction
 from math import prod
 from typing import Any, TypeAlias
 
-from handcraft.errors import LimitError
-from handcraft.language import Program
-from handcraft.language.decision import Decision, nodes_of
 from handcraft.language.graph.domain import Domain, Finite, Kind, Plain, Value, as_number, whole
 from handcraft.language.graph.members import Members
 from handcraft.language.graph.node import (
@@ -29,6 +26,7 @@ from handcraft.language.graph.node import (
     Node,
     walk,
 )
+from handcraft.language.meaning import Meaning, MeantRule
 
 Statement: TypeAlias = dict[str, Any]
 
@@ -49,21 +47,17 @@ class NotCertified(Exception):
     """Why there is no certificate of a program."""
 
 
-def write_meaning(program: Program) -> Statement:
-    """The nodes of a program, its rules, and names for people.
+def write_meaning(meaning: Meaning) -> Statement:
+    """The nodes of rules, the rules over them, and names for people.
 
     Raises:
         NotCertified: it is too large.
     """
-    try:
-        decisions = program.decisions
-    except LimitError as error:
-        raise NotCertified(error.what) from error
-    order = list(walk(*nodes_of(decisions)))
+    order = meaning.order
     if len(order) > NODES_UP_TO:
         raise NotCertified(f"the program is a graph of {len(order):,} nodes")
-    writing = _Writing(program.vocabulary.tokens, order)
-    answer: Statement = {"rules": [writing.rule(decision) for decision in decisions]}
+    writing = _Writing(meaning.tokens, order)
+    answer: Statement = {"rules": [writing.rule(rule) for rule in meaning.rules]}
     if any("probabilities" in rule for rule in answer["rules"]):
         answer["within"] = _number(WITHIN)
     return {
@@ -73,14 +67,14 @@ def write_meaning(program: Program) -> Statement:
     }
 
 
-def write_domains(program: Program) -> list[Any]:
+def write_domains(meaning: Meaning) -> list[Any]:
     """The values that each node of `write_meaning` can have, as an assumption states them.
 
     Raises:
         NotCertified: they are too many.
     """
-    order = list(walk(*nodes_of(program.decisions)))
-    writing = _Writing(program.vocabulary.tokens, order)
+    order = meaning.order
+    writing = _Writing(meaning.tokens, order)
     for node in order:  # labels that are no texts get their names in this order
         writing.node(node)
     return [writing.domain(node) for node in order]
@@ -163,12 +157,12 @@ class _Writing:
             self._names[label] = str(label)
             self._taken.add(str(label))
 
-    def rule(self, decision: Decision) -> Statement:
+    def rule(self, rule: MeantRule) -> Statement:
         """A rule: the flag that says where it fires, and what it predicts."""
-        flag = None if decision.condition is None else self.numbers[decision.condition]
-        if isinstance(decision.answer, Node):
-            return {"if": flag, "token": self.numbers[decision.answer]}
-        shares = {token: _number(share) for token, share in decision.answer.items()}
+        flag = None if rule.condition is None else self.numbers[rule.condition]
+        if isinstance(rule.answer, Node):
+            return {"if": flag, "token": self.numbers[rule.answer]}
+        shares = {token: _number(share) for token, share in rule.answer.items()}
         return {"if": flag, "probabilities": shares}
 
     def node(self, node: Node) -> Statement:

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from handcraft.dataset import Score
 
 EXAMPLES = (
-    "handcraft dataset -o programs/ --programs 10000 --workers 2",
-    "handcraft dataset programs/ --score recovered.jsonl",
-    "handcraft dataset programs/ --score baseline",
+    "handcraft dataset -o random/ --programs 20",
+    "handcraft dataset random/ --score baseline",
 )
 
 FOLDER_HELP = "A data set to judge scripts with; with --score."

@@ -15,21 +15,21 @@ import typer
 from handcraft.cli.example_prompt import example_prompt
 from handcraft.cli.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
-from handcraft.cli.sources import check_not_compiled, compile_found, find
+from handcraft.cli.sources import check_not_compiled, find, subject_found
 from handcraft.draw import (
     DETAILS,
     OF_A_RUN,
     WHATS,
     Detail,
-    Subject,
     What,
     chosen_kind,
     draw_picture,
     format_of,
 )
 from handcraft.errors import CommandError
-from handcraft.formats import is_checkpoint, load, read_checkpoint, write_file
+from handcraft.formats import subject_of, write_file
 from handcraft.language import Program
+from handcraft.subject import Subject
 from handcraft.weights import named_rule, served_by
 
 EXAMPLES = (
@@ -79,9 +79,9 @@ def draw(
     """Draw a program, its circuit, its weights, or one run of it."""
     file = _file(output, open_)
     format = format_of(file)
-    asked = chosen_kind(
-        what, prompt=prompt, rule=rule, tensor=tensor, detail=detail, is_command=True
-    ) or _circuit_of(file, architecture, positions)
+    asked = chosen_kind(what, prompt=prompt, rule=rule, tensor=tensor, detail=detail) or _circuit_of(
+        file, architecture, positions
+    )
     subject, note_ = _subject(program, lines or [], asked, architecture, positions)
     note(note_)
     kind = asked or _best(subject)
@@ -129,8 +129,12 @@ def _circuit_of(file: Path, architecture: str | None, positions: str | None) -> 
 
 
 def _best(subject: Subject) -> What:
-    """The picture that says most, of those that can be drawn."""
-    if subject.program is not None or subject.outputs:
+    """The picture that says most, of those that can be drawn.
+
+    Of circuits that were laid out by hand that is not the program that says what they should mean.
+    """
+    meaning = subject.meaning
+    if meaning is not None and (subject.weights is None or subject.weights.rules or meaning.outputs):
         return "program"
     return "circuit" if subject.circuits is not None else "weights"
 
@@ -146,25 +150,25 @@ def _subject(
     chosen = [value for value in (architecture, positions) if value is not None]
     if name is not None and not lines and os.path.isdir(name):
         check_not_compiled(name, chosen)
-        title = Path(name).resolve().name
-        if not is_checkpoint(Path(name)):
-            note_ = f"{name} has no handcraft.json, so only its numbers are known"
-            return Subject(title, model=load(name)), note_
-        return replace(read_checkpoint(name).subject, name=title), None
+        subject = replace(subject_of(name), name=Path(name).resolve().name)
+        if subject.weights is None:
+            only = "only its numbers are known" if subject.meaning is None else "numbers have no names"
+            return subject, f"{name} has no handcraft.json, so {only}"
+        return subject, None
     found = find(name, lines)
     title = (
         "rules" if name is None or lines else Path(name.partition(":")[0]).stem.strip("-") or "rules"
     )
     if isinstance(found.source, Program) and what in (None, "program"):
-        return Subject(title, program=found.source), found.note
-    compiled = compile_found(found.source, architecture=architecture, positions=positions)
-    return replace(compiled.subject, name=title), found.note
+        return Subject(title, found.source.meant), found.note
+    subject = subject_found(found, architecture=architecture, positions=positions)
+    return replace(subject, name=title), found.note
 
 
 def _rule(wanted: str, subject: Subject) -> str:
     """The text of the rule that the command line names."""
-    rules = list(map(str, subject.program.rules)) if subject.program is not None else []
-    return named_rule(wanted, rules, served_by(subject.origins or {}))
+    weights = subject.weights
+    return named_rule(wanted, subject.rules, [] if weights is None else served_by(weights.origins))
 
 
 def _prompt(subject: Subject) -> str:

@@ -14,7 +14,7 @@ import typer
 from handcraft.cli.completion import known_programs
 from handcraft.cli.options import Json, Lines
 from handcraft.cli.printing import note, print_json
-from handcraft.cli.sources import compile_found, find
+from handcraft.cli.sources import compile_found, find, subject_found
 from handcraft.cli.weight_table import print_table
 from handcraft.display import count
 from handcraft.errors import CommandError
@@ -126,16 +126,16 @@ def _form(wanted: str | None, as_json: bool) -> str:
 
 def _explained(name: str | None, lines: Sequence[str], prompt: str) -> Explanation:
     """The answer after a prompt explained, also for a folder without handcraft.json."""
+    from handcraft.explain import explain_prediction
+
     if name is not None and not lines and Path(name).is_dir():
-        from handcraft.explain import explain_prediction
-        from handcraft.formats import is_checkpoint, load
+        from handcraft.formats import is_checkpoint, subject_of
 
         if not is_checkpoint(Path(name)):
-            return explain_prediction(load(name), prompt)
+            return explain_prediction(subject_of(name), prompt)
     found = find(name, lines)
     note(found.note)
-    source = found.folder or compile_found(found.source)
-    return source.explain(prompt)
+    return explain_prediction(subject_found(found), prompt)
 
 
 def _show_prediction(explanation: Explanation, form: str) -> None:

@@ -16,11 +16,11 @@ from handcraft.cli.read_text import STDIN
 from handcraft.cli.sources import Chosen, check_not_compiled, compile_found, find
 from handcraft.compiler import Compiled
 from handcraft.errors import CommandError
-from handcraft.formats import is_checkpoint, load, save
+from handcraft.formats import is_checkpoint, save, subject_of
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.language import Program
-from handcraft.page import SUFFIXES, Subject, of_checkpoint, of_compiled, of_model, write_page
-from handcraft.page.subject import predicts_nothing
+from handcraft.page import SUFFIXES, Contents, of_checkpoint, of_compiled, of_foreign, write_page
+from handcraft.page.contents import predicts_nothing
 from handcraft.proofs import CERTIFICATE, Proof
 from handcraft.proofs.prove_folder import tried_proof
 
@@ -47,42 +47,46 @@ def page(
     The page is one file that needs no server and no network: type a prompt, see
     which rules fire and where each number comes from, and edit a weight to see
     what breaks.
-    For a folder without handcraft.json it shows what the weights alone say.
+    For a folder without handcraft.json it shows what the weights alone say, and
+    what its certificate states.
     """
     if output.suffix.lower() not in SUFFIXES:
         raise CommandError(
             f"{output} is not an .html file", where=output, fix=f"-o {output.with_suffix('.html')}"
         )
-    subject = _subject(program, lines or (), architecture=architecture, dtype=dtype)
+    contents = _contents(program, lines or (), architecture=architecture, dtype=dtype)
     if prompt is not None:
-        subject = subject.with_example(prompt)
-    size = len(write_page(subject, output).encode())
+        contents = contents.with_example(prompt)
+    size = len(write_page(contents, output).encode())
     if json_:
         print_json({"file": str(output), "bytes": size})
     else:
         print(f"wrote {output} ({size:,} bytes)")
 
 
-def _subject(name: str | None, lines: Sequence[str], **chosen: Unpack[Chosen]) -> Subject:
-    """What a page says of a folder, or of a program, which is compiled first."""
+def _contents(name: str | None, lines: Sequence[str], **chosen: Unpack[Chosen]) -> Contents:
+    """What a page shows of a folder, or of a program, which is compiled first."""
     if name is not None and not lines and Path(name).is_dir() and not is_checkpoint(Path(name)):
         check_not_compiled(name, [value for value in chosen.values() if value is not None])
-        note(f"{name} has no handcraft.json: the page shows what the weights alone say")
+        known = subject_of(name)
+        stated = "" if known.meaning is None else ", and what its certificate states"
+        note(f"{name} has no handcraft.json: the page shows what the weights alone say{stated}")
         proof, why = _proof_of_folder(Path(name))
-        return of_model(load(name), Path(name).resolve().name, proof=proof, why_no_proof=why)
+        return of_foreign(known, Path(name), proof=proof, why_no_proof=why)
     found = find(name, lines)
     note(found.note)
     if found.folder is not None:
         check_not_compiled(found.folder.folder, [v for v in chosen.values() if v is not None])
         if found.folder.values is not None:
             raise predicts_nothing(found.folder.folder)
-        subject = of_checkpoint(found.folder)
+        contents = of_checkpoint(found.folder)
     else:
         compiled = compile_found(found.source, **chosen)
         if not isinstance(compiled, Compiled):
             raise predicts_nothing(name)
-        subject = of_compiled(compiled, _title(name), proof=_proof(compiled, found.means))
-    return subject if name in (None, STDIN) else subject.with_example(example_prompt(name))
+        proof = _proof(compiled, found.means)
+        contents = of_compiled(compiled, _title(name), proof=proof, means=found.means)
+    return contents if name in (None, STDIN) else contents.with_example(example_prompt(name))
 
 
 def _title(name: str | None) -> str:

@@ -118,7 +118,11 @@ def prove(
         certificate = None
         if stated is not None:
             certificate = Path(temporary) / "certificate.json"
-            state_meaning(stated, folders[0], certificate)
+            try:
+                state_meaning(stated, folders[0], certificate)
+            except ProofError as error:  # about the program, of which the user wrote its name
+                error.where = f"--meaning {meaning}"
+                raise
         with executor_of(workers, scheduler) as executor:
             if len(folders) > 1 or results is not None:
                 names = [str(program or "the rules") for program in named]
@@ -151,6 +155,8 @@ def _prove_several(folders: Mapping[Path, str], shown: Shown, executor: Executor
         for folder, found in prove_folders([*folders], shown.regime, executor, shown.results):
             code = 2 if isinstance(found, ProofError) else EXIT_CODES[found.word]
             status = code if code == 2 or (status != 2 and code > status) else status
+            if isinstance(found, ProofError):
+                found.speak_command_line()
             if shown.as_json:
                 what = error_data(found) if isinstance(found, ProofError) else found.to_json()
                 print(json.dumps({"program": folders[folder], **what}), flush=True)

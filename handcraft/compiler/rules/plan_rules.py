@@ -31,6 +31,7 @@ from handcraft.compiler.search import (
 from handcraft.compiler.stage import Stage
 from handcraft.errors import LayoutError, LimitError, PrecisionError
 from handcraft.language import Program
+from handcraft.phrase import phrase, setting
 from handcraft.weights import Plan, Sizes, SpreadError, allocate_layout, plan_model
 from handcraft.weights.norms import divides_exactly
 
@@ -100,7 +101,7 @@ class RuleWays:
         raise LimitError(
             "some rules cannot be decided from the bits of tokens alone",
             where=self.ruled.program.place,
-            fix="leave out tokens='binary', on the command line --tokens binary",
+            fix=phrase("leave out ", setting("tokens", "binary")),
         )
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,15 +19,14 @@ from handcraft.compiler.values.output import Output
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import short_repr
 from handcraft.language.graph.domain import Value
-from handcraft.language.judged import judge_values
+from handcraft.language.meaning import Meaning
 from handcraft.language.sequences.prompts import Prompts
 from handcraft.model import Model, Trace
 from handcraft.model.attention import Array
+from handcraft.subject import Subject
 from handcraft.weights import Placement, Plan, axis_names, stored_values
 
 if TYPE_CHECKING:
-    from handcraft.draw import Subject
-    from handcraft.explain import Explanation
     from handcraft.verify import Report
 
 
@@ -58,11 +56,21 @@ class CompiledSequences(Actions):
     model: Model
 
     @property
-    def subject(self) -> Subject:
-        """All that there is to draw."""
+    def meant(self) -> Meaning:
+        """The expressions that the model computes, for explanations, pictures and certificates."""
         names = [output.name for output in self.outputs]
-        written = dict(zip(names, self.stages[0].nodes, strict=True))
-        return replace(super().subject, outputs=written)
+        return Meaning(
+            self.prompts.vocabulary.tokens,
+            self.prompts.context,
+            self.prompts.causal,
+            outputs=dict(zip(names, self.stages[0].nodes, strict=True)),
+            promise=self.prompts,
+        )
+
+    @property
+    def subject(self) -> Subject:
+        """All that is known of the model."""
+        return replace(super().subject, meaning=self.meant, predicts=False)
 
     @property
     def values(self) -> ValueModel:
@@ -78,18 +86,6 @@ class CompiledSequences(Actions):
     def trace(self, text: str | Sequence[str]) -> Trace:
         """Every intermediate of running a text, with names for heads, dimensions and hidden units."""
         return self.model.trace(text, axis_names(self.plan), stored_values(self.plan))
-
-    def _explained(self, prompt: str | Sequence[str]) -> Explanation:
-        from handcraft.explain import explain_prediction
-
-        return explain_prediction(
-            self.model,
-            prompt,
-            circuits=self.circuits,
-            weights=self.weights,
-            judge=partial(judge_values, self.stages[0].nodes, causal=self.prompts.causal),
-            answers=False,
-        )
 
     def verify(self, *, seed: int = 0) -> Report:
         """Run random texts, and compare the residual stream with that of the ideal circuits.

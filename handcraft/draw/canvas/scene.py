@@ -18,6 +18,7 @@ from handcraft.draw.canvas.fit import wrapped
 from handcraft.draw.canvas.style import INK
 from handcraft.draw.graphs.label import FONT, visible
 from handcraft.errors import DrawError
+from handcraft.phrase import listed, phrase, setting
 
 if TYPE_CHECKING:
     import graphviz
@@ -204,5 +205,10 @@ def check_height(height: float) -> None:
     if height > TALLEST:
         raise DrawError(
             f"the picture would be more than {TALLEST:,} pixels tall, which is the limit",
-            fix="draw less of it, with --rule, --tensor or a coarser --detail",
+            fix=phrase(
+                "draw less of it, with ",
+                listed([setting("rule"), setting("tensor")]),
+                " or a coarser ",
+                setting("detail"),
+            ),
         )

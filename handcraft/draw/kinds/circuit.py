@@ -36,6 +36,7 @@ from handcraft.draw.graphs.effects import (
 from handcraft.draw.graphs.groups import Family, grouped, with_one_position
 from handcraft.draw.graphs.label import some, visible
 from handcraft.errors import DrawError
+from handcraft.phrase import phrase, setting
 from handcraft.vocabulary import shorten
 
 Detail = Literal["program", "circuit", "weights"]
@@ -72,7 +73,8 @@ def circuit_picture(
     drawing = _Drawing(circuits, detail)
     blocks = [_of_rule(block, rule) for block in circuits.blocks]
     if rule is not None and not any(map(_parts_of, blocks)):
-        raise DrawError(f"no head, neuron or bias serves {rule!r}", fix="leave out --rule")
+        what = f"no head, neuron or bias serves {rule!r}"
+        raise DrawError(what, fix=phrase("leave out ", setting("rule", rule)))
     scene = Scene(title, _ABOUT)
     symbols = [f"{name} = {value}" for name, value in circuits.values.items()]
     if symbols:
@@ -84,7 +86,7 @@ def circuit_picture(
     if drawing.left_out:
         scene.paragraph(
             f"Left out: {count(drawing.left_out, 'part')} of the MLPs whose work is to clear "
-            "dimensions that are used again. --detail weights shows them."
+            "dimensions that are used again. The detail `weights` shows them."
         )
     return scene.picture(circuits_graph(circuits))
 

@@ -15,7 +15,6 @@ from handcraft.draw.canvas.scene import Picture, Scene
 from handcraft.draw.graphs.label import some, visible
 from handcraft.errors import DrawError
 from handcraft.language import Program
-from handcraft.language.decision import Decision, nodes_of
 from handcraft.language.graph.node import (
     Aggregate,
     Comparison,
@@ -26,7 +25,9 @@ from handcraft.language.graph.node import (
     Sources,
     walk,
 )
+from handcraft.language.meaning import Meaning, MeantRule
 from handcraft.origin import Place
+from handcraft.phrase import phrase, setting
 from handcraft.vocabulary import shorten
 
 MOST_RULES = 60
@@ -54,41 +55,43 @@ def program_picture(
     Raises:
         DrawError: there is no such rule, it never fires, or there are too many values.
     """
-    number_of = {id(each): number for number, each in enumerate(program.rules, 1)}
-    numbered = [(number_of.get(id(d.rule), 0), d) for d in program.decisions]
-    wanted = [(number, d) for number, d in numbered if rule is None or rule in (number, str(d.rule))]
-    if not wanted:
-        raise DrawError(
-            f"there is no rule {rule!r} that can fire",
-            where=program.place,
-            fix=f"give a number from 1 to {len(program.rules)}, or the text of a rule",
-        )
-    drawn = wanted[:MOST_RULES]
-    graph = _Graph(nodes_of([d for _, d in drawn]), program.vocabulary.tokens, program.context)
-    parts = graph.parts()
-    parts += [graph.rule(number, d) for number, d in drawn]
-    if len(wanted) > len(drawn):
-        parts.append(Part("output", f"and {len(wanted) - len(drawn):,} more rules"))
-    return _picture(title, parts, graph.names)
+    return meaning_picture(program.meant, rule=rule, title=title, where=program.place)
 
 
-def expressions_picture(
-    outputs: Mapping[str, Node], tokens: Sequence[str], context: int, *, title: str = "Expressions"
+def meaning_picture(
+    meaning: Meaning, *, rule: int | str | None = None, title: str = "Program", where: object = None
 ) -> Picture:
-    """The values behind some expressions, as `program_picture` draws them.
+    """The values and the rules, or the values behind expressions, in the order of their source.
 
     Args:
-        outputs: the expressions, by name.
-        tokens: the vocabulary.
-        context: the number of positions.
+        meaning: what to draw.
+        rule: draw only this rule, by its number from 1 or its text, and what it reads.
         title: the text above.
+        where: the program, for errors.
+
+    Raises:
+        DrawError: there is no such rule, it never fires, or there are too many values.
     """
-    graph = _Graph(list(outputs.values()), tokens, context)
+    known = [each for each in meaning.rules if rule is None or rule in (each.number, each.origin.what)]
+    if not known and (rule is not None or not meaning.outputs):
+        raise DrawError(
+            f"there is no rule {rule!r} that can fire",
+            where=where,
+            fix=f"give a number from 1 to {len(meaning.written)}, or the text of a rule"
+            if meaning.written
+            else "leave out the rule: these are expressions without rules",
+        )
+    drawn = known[:MOST_RULES]
+    roots = [node for each in drawn for node in each.nodes]
+    graph = _Graph([*roots, *meaning.outputs.values()], meaning.tokens, meaning.context)
     parts = graph.parts()
+    parts += [graph.rule(each) for each in drawn]
     parts += [
         Part("output", f"output: {name}", reads=dict.fromkeys(graph.read_by([node]), ""))
-        for name, node in outputs.items()
+        for name, node in meaning.outputs.items()
     ]
+    if len(known) > len(drawn):
+        parts.append(Part("output", f"and {len(known) - len(drawn):,} more rules"))
     return _picture(title, parts, graph.names)
 
 
@@ -96,7 +99,7 @@ def _picture(title: str, parts: Sequence[Part], names: Mapping[Lane, str]) -> Pi
     if len(parts) > MOST_VALUES:
         raise DrawError(
             f"the program has {len(parts):,} values and rules; the limit of a picture is {MOST_VALUES}",
-            fix="draw what one rule reads: --rule 1",
+            fix=phrase("draw what one rule reads, as with ", setting("rule", 1)),
         )
     scene = Scene(title, _ABOUT)
     draw_listing(scene, parts, names)
@@ -144,12 +147,11 @@ class _Graph:
         """A box for each value."""
         return [self._part(node) for node in self._shown]
 
-    def rule(self, number: int, decision: Decision) -> Part:
+    def rule(self, rule: MeantRule) -> Part:
         """The box of a rule."""
-        read = [node for node in (decision.condition, decision.answer) if isinstance(node, Node)]
-        title = f"rule {number}: {decision.rule}" if number else str(decision.rule)
-        reads: dict[Lane, str] = dict.fromkeys(self.read_by(read), "")
-        return Part("output", title, reads=reads, place=_line(decision.rule.place))
+        title = f"rule {rule.number}: {rule.origin.what}"
+        reads: dict[Lane, str] = dict.fromkeys(self.read_by(rule.nodes), "")
+        return Part("output", title, reads=reads, place=_line(rule.origin.place))
 
     def read_by(self, nodes: Iterable[Node]) -> list[Node]:
         """The values with a box that some nodes are computed from, or are."""

@@ -19,6 +19,7 @@ from handcraft.model import AxisNames, Model
 from handcraft.model.attention import Array
 from handcraft.model.axis_names import PARTS
 from handcraft.origin import Origin
+from handcraft.phrase import phrase, setting
 
 Origins = Mapping[str, Mapping[tuple[int, ...], Sequence[Origin]]]
 """For each tensor, what every weight that is not 0 serves."""
@@ -80,11 +81,12 @@ def weights_picture(
             break
         tables.append((name, table))
     if not total and rule is not None:
-        raise DrawError(f"no weight of {', '.join(drawn)} serves {rule!r}", fix="leave out --rule")
+        none = f"no weight of {', '.join(drawn)} serves {rule!r}"
+        raise DrawError(none, fix=phrase("leave out ", setting("rule", rule)))
     if total > MOST_CELLS and not is_begun:
         raise DrawError(
             f"{total:,} numbers serve {rule!r}; the limit of a picture is {MOST_CELLS:,}",
-            fix="--tensor draws one matrix",
+            fix=phrase("draw one matrix, as with ", setting("tensor", drawn[0])),
         )
     without = [name for name, (_, _, kept) in tables if not kept] if rule is not None else []
     tables = [(name, table) for name, table in tables if name not in without]
@@ -100,7 +102,7 @@ def weights_picture(
         if left:
             said = f"Only its beginning: {count(left, 'number')} that are not 0 are left out."
             if tensor is None:
-                said += f" --tensor {name} draws more."
+                said += " A picture of this tensor alone draws more."
             scene.paragraph(said, fill=QUIET)
         if not kept:
             scene.paragraph("all 0", size=SMALL)
@@ -126,7 +128,9 @@ def weights_picture(
         )
     if len(tables) + len(without) < len(drawn):
         rest = drawn[len(tables) + len(without) :]
-        scene.paragraph(f"Left out: {count(len(rest), 'tensor')}. --tensor {rest[0]} draws the next.")
+        scene.paragraph(
+            f"Left out: {count(len(rest), 'tensor')}. A picture of {rest[0]} alone draws the next."
+        )
     return scene.picture()
 
 

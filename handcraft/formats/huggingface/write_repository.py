@@ -15,6 +15,7 @@ from handcraft.formats.huggingface.model_card import model_card
 from handcraft.formats.huggingface.tokenizer import tokenizer_config, tokenizer_json
 from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
 from handcraft.model import Model, Shape
+from handcraft.phrase import either, phrase, setting
 from handcraft.verify import Report
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights.plan import padding_name
@@ -81,12 +82,17 @@ def check_is_gpt2(architecture: Architecture) -> None:
     if not architecture.has_norm:
         raise CheckpointError(
             f"the architecture {architecture.name} has no LayerNorm, and GPT2LMHeadModel always has",
-            fix="compile with --architecture gpt2, or write --format safetensors or npz",
+            fix=phrase(
+                "compile with ",
+                setting("architecture", "gpt2"),
+                ", or write ",
+                either("format", ["safetensors", "npz"]),
+            ),
         )
     if not architecture.causal:
         raise CheckpointError(
             "the model attends to later positions, and GPT2LMHeadModel masks them",
-            fix="write --format onnx, safetensors or npz",
+            fix=phrase("write ", either("format", ["onnx", "safetensors", "npz"])),
         )
 
 

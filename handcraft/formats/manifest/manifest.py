@@ -16,7 +16,7 @@ from handcraft.formats.manifest.served import served_runs
 from handcraft.language import Prompts
 from handcraft.model import AxisNames, Shape
 from handcraft.origin import Place
-from handcraft.proofs import Proof
+from handcraft.proofs import Proof, Words
 from handcraft.verify import Measured
 from handcraft.weights import Layout, axis_names
 
@@ -115,6 +115,7 @@ class Manifest:
         spans: for a model of values, the range of each dimension.
         facts: on how many texts the facts were measured on which the weights rely.
         proof: what was proved when the folder was written; None where no proof was asked for.
+        words: how the rules and nodes of certificate.json read; None where there is no certificate.
     """
 
     handcraft: int
@@ -131,6 +132,7 @@ class Manifest:
     spans: Spans = ()
     facts: Measured | None = None
     proof: Proof | None = None
+    words: Words | None = None
 
     @property
     def grammar(self) -> Grammar | None:
@@ -152,10 +154,19 @@ def write_manifest(
     spans: Spans = (),
     facts: Measured | None = None,
     proof: Proof | None = None,
+    words: Words | None = None,
 ) -> str:
     """The text of handcraft.json.
 
-    `grammar` says which prompts are allowed, where the program does not say so itself.
+    Args:
+        compiled: the model.
+        format: of the folder.
+        grammar: which prompts are allowed, where the program does not say so itself.
+        outputs: as of `Manifest`.
+        spans: likewise.
+        facts: likewise.
+        proof: likewise.
+        words: likewise.
     """
     tables = Tables(compiled.circuits.values)
     model, shape = compiled.model, compiled.model.shape
@@ -167,13 +178,14 @@ def write_manifest(
         compiled.circuits.vocabulary.tokens,
         tuple(model.vocabulary.numbers),
         _source(compiled, grammar),
-        _layout_rows(compiled.layout),
+        layout_rows(compiled.layout),
         axis_names(compiled.plan),
         served_runs(compiled.placement, tables.number),
         tuple(outputs),
         spans,
         facts,
         proof,
+        words,
     )
     return _line_by_key({**tables.write(manifest), **tables.write_tables()})
 
@@ -210,7 +222,8 @@ def _source(compiled: Compiled, grammar: Grammar | None) -> RulesSource | Circui
     return RulesSource(source.context, tuple(rules))
 
 
-def _layout_rows(layout: Layout) -> tuple[LayoutRow, ...]:
+def layout_rows(layout: Layout) -> tuple[LayoutRow, ...]:
+    """The subspaces of a layout, as handcraft.json lists them."""
     return tuple(
         LayoutRow(s.name, s.encoding.value, layout.start[s], s.width, s.dimension_names)
         for s in layout.subspaces

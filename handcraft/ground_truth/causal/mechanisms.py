@@ -130,7 +130,7 @@ class Mechanisms:
             GroundTruthError: the program is too large to be written down as a certificate.
         """
         try:
-            statement, domains = statement_of(program), write_domains(program)
+            statement, domains = statement_of(program), write_domains(program.meant)
         except NotCertified as error:
             raise GroundTruthError(
                 f"there is no causal model of the program: {error}",

@@ -177,12 +177,12 @@ def aggregate(
     fallback: Value | None = None
     if default is not NONE and not sources.always:
         fallback = plain_value(default)
-        known = _with_default(known, fallback, value, text)
+        known = with_default(known, fallback, value, text)
     return Aggregate(known, text, sources, how, value, fallback)
 
 
-def _with_default(domain: Domain, default: Value, value: Node, text: Wording) -> Domain:
-    """The domain with the default in it; a number or a flag may be new, a label may not."""
+def with_default(domain: Domain, default: Value, value: Node, text: Wording) -> Domain:
+    """A domain with a default in it; a number or a flag may be new, a label may not."""
     if domain.kind is Kind.FLAG and isinstance(default, bool):
         return FLAGS if default not in domain else domain
     is_number = isinstance(default, int | Fraction) and not isinstance(default, bool)

@@ -59,10 +59,11 @@ def linear(terms: Sequence[tuple[Plain, Node]], constant: Plain, text: Wording) 
     constant = whole(constant)
     if not kept:
         return Constant(finite([constant]), text, constant)
-    return Linear(_sum_domain(kept, constant), text, kept, constant)
+    return Linear(sum_domain(kept, constant), text, kept, constant)
 
 
-def _sum_domain(terms: Sequence[tuple[Plain, Node]], constant: Plain) -> Domain:
+def sum_domain(terms: Sequence[tuple[Plain, Node]], constant: Plain) -> Domain:
+    """The values of a weighted sum."""
     nodes = [node for _, node in terms]
     factors = [factor for factor, _ in terms]
     parts = prod(node.domain.parts for node in nodes)
@@ -256,10 +257,14 @@ def where(condition: Node, yes: Node, no: Node) -> Node:
         )
     if isinstance(yes.domain, Finite) and isinstance(no.domain, Finite):
         return lookup(lambda c, x, y: x if c else y, (condition, yes, no), text)
+    return Choice(choice_domain(yes, no), text, condition, yes, no)
+
+
+def choice_domain(yes: Node, no: Node) -> Range:
+    """The range of two numbers, of which a flag chooses one."""
     unit = common_unit([yes.domain.unit, no.domain.unit])
     low, high = min(yes.domain.low, no.domain.low), max(yes.domain.high, no.domain.high)
-    parts = max(yes.domain.parts, no.domain.parts)
-    return Choice(Range(low, high, unit, parts), text, condition, yes, no)
+    return Range(low, high, unit, max(yes.domain.parts, no.domain.parts))
 
 
 def assume(node: Node, values: Sequence[object], text: Wording) -> Node:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -228,6 +228,20 @@ class Prompts:
         ends = self.texts.table.matches(np.array([places[: self.longest_input]], dtype=np.int64))
         longest = int(np.flatnonzero(ends[0]).max(initial=-1)) + 1
         return longest if longest >= at_least else 0
+
+    def check_promised(self, tokens: Sequence[str], answer: Callable[[Sequence[str]], str]) -> None:
+        """Raise unless a program promises an answer after a text.
+
+        Args:
+            tokens: the text.
+            answer: what the program predicts after a text.
+
+        Raises:
+            PromptError: it is not an allowed prompt, or goes on with other tokens than are predicted.
+        """
+        self.check_allowed(tokens)
+        lengths = range(len(tokens) - self.written(tokens), len(tokens))
+        self.check_written(tokens, (answer(tokens[:length]) for length in lengths))
 
     def check_allowed(self, tokens: Sequence[str]) -> None:
         """Raise unless a text is an allowed prompt; a strategy allows any text.

@@ -18,10 +18,11 @@ def explainer(trying: Trying, wrong: Margin) -> Callable[[], str] | None:
 
     def explain() -> str:
         from handcraft.explain import explain_prediction
+        from handcraft.subject import Subject
 
         tokens = trying.subject.vocabulary.split(wrong.prompt)
         try:
-            return str(explain_prediction(model.model, tokens))
+            return str(explain_prediction(Subject(model.name, model=model.model), tokens))
         except HandcraftError as error:  # as of logits that are infinite
             return f"not explained: {error}"
 

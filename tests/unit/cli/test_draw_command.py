@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from gallery import FOLDER
 
 
 @pytest.mark.parametrize("program", ["aab", "by_hand"])
@@ -148,6 +149,10 @@ def test_a_program_without_a_prompt_of_its_own_takes_an_example(run, tmp_path):
 def test_a_folder_without_handcraft_json_shows_what_weights_alone_say(run, tmp_path):
     assert run("compile", "aab", "-o", "made").status == 0
     (tmp_path / "made" / "handcraft.json").unlink()
+    ran = run("draw", "made", "-o", "program.svg")
+    assert ran.err == "note: made has no handcraft.json, so numbers have no names\n"
+    assert "rule 1: predict 'b' when" in text_of(tmp_path / "program.svg")
+    (tmp_path / "made" / "certificate.json").unlink()
     ran = run("draw", "made", "-o", "weights.svg", "--tensor", "wte.weight")
     assert ran.status == 0
     assert ran.err == "note: made has no handcraft.json, so only its numbers are known\n"
@@ -168,6 +173,7 @@ def test_a_text_beyond_the_context_of_patterns_has_their_meaning_too(run, tmp_pa
 def test_a_folder_without_handcraft_json_has_no_rule_to_draw(run, tmp_path):
     assert run("compile", "aab", "-o", "made").status == 0
     (tmp_path / "made" / "handcraft.json").unlink()
+    (tmp_path / "made" / "certificate.json").unlink()
     refused = run("draw", "made", "-o", "z.svg", "--rule", "1")
     assert refused.status == 2
     assert "no rules are known of this model" in refused.err
@@ -188,6 +194,13 @@ def test_without_a_browser_it_says_which_file_to_open(run, monkeypatch):
     ran = run("draw", "aab", "-o", "picture.svg", "--open")
     assert ran.status == 0
     assert ran.err == "note: no browser was found; open picture.svg yourself\n"
+
+
+BARE = f"""
+import runpy
+circuits = runpy.run_path({str(FOLDER / "by_hand.py")!r})["circuits"]
+"""
+"""Circuits that do not say what they should mean."""
 
 
 @pytest.mark.parametrize(
@@ -221,8 +234,8 @@ def test_without_a_browser_it_says_which_file_to_open(run, monkeypatch):
         (["aab", "-o", "a.svg", "--prompt", ""], "the prompt is empty", "give at least one token"),
         (["aab", "-o", "a.svg", "--what", "run"], "a picture of run needs a prompt", "--prompt a"),
         (
-            ["by_hand", "-o", "a.svg", "--what", "program"],
-            "the rules of by_hand are not known",
+            ["bare.py", "-o", "a.svg", "--what", "program"],
+            "the rules of bare are not known",
             "circuit",
         ),
         (
@@ -256,9 +269,10 @@ def test_without_a_browser_it_says_which_file_to_open(run, monkeypatch):
 )
 def test_what_cannot_be_drawn_is_an_error_in_three_parts(run, tmp_path, arguments, what, fix):
     (tmp_path / "a.py").write_text("")
+    (tmp_path / "bare.py").write_text(BARE)
     ran = run("draw", *arguments)
     assert ran.status == 2
     assert what in ran.err
     assert "  where: " in ran.err
     assert fix in ran.err.partition("  fix:   ")[2]
-    assert [file.name for file in tmp_path.iterdir()] == ["a.py"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.py", "bare.py"]

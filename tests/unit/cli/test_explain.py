@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -151,3 +152,22 @@ def test_a_rule_that_is_not_there_is_refused_with_those_that_are(run, rule, fix)
     ran = run("explain", "aab", "--rule", rule)
     assert (ran.status, ran.out) == (2, "")
     assert fix in ran.err
+
+
+def test_a_folder_is_explained_as_its_program(run):
+    assert run("compile", "histogram", "-o", "made").status == 0
+    here, there = (run("explain", name, "--prompt", "abcab=") for name in ("histogram", "made"))
+    assert there.out == here.out
+    assert re.search(r"fires +1\. predict", there.out)
+    here, there = (
+        run("explain", name, "--prompt", "abcab=", "--format", "markdown")
+        for name in ("histogram", "made")
+    )
+    assert there.out == here.out
+
+
+def test_circuits_are_explained_by_what_they_should_mean(run):
+    assert run("compile", "by_hand", "-o", "made").status == 0
+    here, there = (run("explain", name, "--prompt", "aab") for name in ("by_hand", "made"))
+    assert "the program means: a, as the model answers" in here.out
+    assert there.out == here.out

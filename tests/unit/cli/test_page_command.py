@@ -49,8 +49,14 @@ def test_a_page_of_a_folder_says_what_was_proved(run, tmp_path):
 def test_a_folder_without_handcraft_json_shows_its_weights(run, tmp_path):
     assert run("compile", "aab", "-o", "aab").status == 0
     (tmp_path / "aab" / "handcraft.json").unlink()
+    ran = run("page", "aab/", "-o", "stated.html")
+    assert "the page shows what the weights alone say, and what its certificate states" in ran.err
+    data = data_of(tmp_path / "stated.html")
+    assert data["names"] is None
+    assert len(data["rules"]) == len(data["meaning"]["answer"]["rules"]) == 2
+    (tmp_path / "aab" / "certificate.json").unlink()
     ran = run("page", "aab/", "-o", "weights.html")
-    assert "has no handcraft.json: the page shows what the weights alone say" in ran.err
+    assert "has no handcraft.json: the page shows what the weights alone say\n" in ran.err
     data = data_of(tmp_path / "weights.html")
     assert (data["names"], data["meaning"], data["rules"]) == (None, None, [])
     assert "only the weights are known" in data["noMeaning"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from handcraft import compile_program, save
 from handcraft.cli.sources import find
 from handcraft.errors import CheckpointError
 from handcraft_check.errors import CheckError
+from handcraft_check.prove import prove
 from handcraft_check.verdict import Verdict
 
 ROOT = Path(__file__).parents[3]
@@ -21,14 +23,21 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def checker(monkeypatch):
     """The checker, whose verdict is decided by the attributes of what this gives."""
-    told = SimpleNamespace(word="proved", reason="the margin may be as low as -1", error=None, asked=[])
+    told = SimpleNamespace(
+        word="proved",
+        reason="the margin may be as low as -1",
+        ran_out=False,
+        error=None,
+        asked=[],
+    )
 
     def prove(folder, **options):
         if told.error is not None:
             raise told.error
         told.asked.append((sorted(path.name for path in folder.iterdir()), options))
         reason = "" if told.word == "proved" else told.reason
-        return Verdict(told.word, 62, 1, 5, "float32", 2.5, ("a", "b"), 7, 0.1, reason)
+        found = Verdict(told.word, 62, 1, 5, "float32", 2.5, ("a", "b"), 7, 0.1, reason)
+        return replace(found, ran_out=told.ran_out)
 
     monkeypatch.setattr("handcraft.proofs.prove_folder.prove", prove)
     return told
@@ -249,7 +258,7 @@ def test_a_damaged_program_is_not_printed(run, checker, tmp_path):
     (tmp_path / "out" / "certificate.json").write_text("{}")
     ran = run("prove", "out", "--print-program")
     assert ran.status == 2
-    assert "the certificate of out is damaged" in ran.err
+    assert "the certificate is damaged" in ran.err
 
 
 SAID = {
@@ -380,12 +389,29 @@ def test_a_regime_that_is_not_known_is_refused(run):
     assert "use one of: float32, bfloat16, float16, tf32" in ran.err
 
 
-@pytest.mark.parametrize(
-    ("reason", "is_longer"),
-    [("it takes more than 8,192 cases", True), ("values are not proved", False)],
-)
-def test_a_quick_try_says_that_a_longer_one_is_possible(run, checker, reason, is_longer):
-    checker.word, checker.reason = "unproved", reason
+@pytest.mark.parametrize("ran_out", [True, False])
+def test_a_quick_try_says_that_a_longer_one_is_possible(run, checker, ran_out):
+    """Whatever the reason says: nothing is decided from its text."""
+    checker.word, checker.ran_out = "unproved", ran_out
     out = run("compile", "aab", "-o", "out").out
-    assert f"sampled, and not proved: {reason}" in out
-    assert ("in a quick try; `handcraft prove FOLDER` tries longer" in out) is is_longer
+    assert f"sampled, and not proved: {checker.reason}" in out
+    assert ("in a quick try; `handcraft prove FOLDER` tries longer" in out) is ran_out
+
+
+@pytest.mark.parametrize(("name", "ran_out"), [("aab", False), ("recall", True)])
+def test_a_verdict_says_whether_the_cases_ran_out(name, ran_out, run, tmp_path):
+    assert run("compile", name, "-o", "out").status == 0
+    few = prove(tmp_path / "out", budget=1 << 13)
+    assert (few.word, few.ran_out) == ("unproved" if ran_out else "proved", ran_out)
+    assert few.ran_out is ("takes more than" in few.reason)
+    assert Verdict.from_json(json.loads(json.dumps(few.to_json()))) == few
+
+
+def test_a_meaning_that_does_not_fit_is_named_as_it_was_given(run):
+    ran = run("prove", "parity", "--meaning", "aab")
+    assert ran.status == 2
+    assert ran.err == (
+        "ProofError: the program has the token 'a', which the model does not know\n"
+        "  where: --meaning aab\n"
+        "  fix:   state what it means over its own tokens: 0 1 = e o\n"
+    )

@@ -11,9 +11,10 @@ from svg_texts import PAGE, texts_of, unreadable
 
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict, select
 from handcraft.cli.example_prompt import example_prompt
-from handcraft.draw import OF_A_RUN, WHATS, Subject, draw_picture
+from handcraft.draw import OF_A_RUN, WHATS, draw_picture
 from handcraft.draw.canvas.scene import Scene
 from handcraft.errors import DrawError
+from handcraft.subject import Subject
 
 GALLERY = [path.stem for path in sorted(FOLDER.glob("*.py"))]
 

@@ -111,7 +111,7 @@ def test_a_large_matrix_begins_and_says_how_much_is_left_out():
     shown = words(compiled.draw(what="weights"))
     said = [text for text in shown if text.startswith("Only its beginning")]
     assert said
-    assert "--tensor wpe.weight draws more." in said[0]
+    assert "A picture of this tensor alone draws more." in said[0]
     assert "position 199" in words(compiled.draw(what="weights", tensor="wpe.weight"))
     assert "position 199" not in shown
 

@@ -11,6 +11,7 @@ import pytest
 from handcraft.architecture import BLOCK, GPT2
 from handcraft.explain import explain_prediction
 from handcraft.model import Model, Shape
+from handcraft.subject import Subject
 from handcraft.vocabulary import Vocabulary
 
 SHAPE = Shape(n_vocab=6, n_positions=9, n_embd=24, n_head=3, n_inner=(40, 0, 16))
@@ -32,7 +33,7 @@ ARCHITECTURES = [BLOCK, GPT2, replace(GPT2, tied=False), GPT2.without_mask()]
 @pytest.mark.parametrize("seed", range(3))
 def test_parts_sum_to_the_logits_within_the_bound(architecture, seed):
     model = random_model(architecture, seed)
-    found = explain_prediction(model, "fbadce")
+    found = explain_prediction(Subject("random", model=model), "fbadce")
     assert found.logits == tuple(model.trace("fbadce")["logits"][-1].tolist())
     for k, logit in enumerate(found.logits):
         exact = fsum(part.logits[k] for part in found.parts if part.kind != "rounding")
@@ -45,7 +46,7 @@ def test_parts_sum_to_the_logits_within_the_bound(architecture, seed):
 def test_a_part_is_what_the_frozen_model_lacks_without_it(architecture):
     """What a head or a unit of the last block adds, against the stream without it, computed anew."""
     model = random_model(architecture)
-    found, trace = explain_prediction(model, "fbadce"), model.trace("fbadce")
+    found, trace = explain_prediction(Subject("random", model=model), "fbadce"), model.trace("fbadce")
     stream = trace["h.2.output"][-1].astype(np.float64)
     head = model.tensors["wte.weight" if architecture.tied else "lm_head.weight"].astype(np.float64)
 
@@ -74,7 +75,7 @@ def test_a_part_is_what_the_frozen_model_lacks_without_it(architecture):
 
 
 def test_what_no_name_is_known_of_is_numbered():
-    found = explain_prediction(random_model(GPT2), "fb")
+    found = explain_prediction(Subject("random", model=random_model(GPT2)), "fb")
     assert [(head.block, head.name) for head in found.heads] == [
         (block, f"head {head}") for block in range(3) for head in range(3)
     ]

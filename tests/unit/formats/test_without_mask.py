@@ -86,7 +86,7 @@ def test_what_masks_refuses_it_before_anything_is_run_or_written(
         f"CheckpointError: the model attends to later positions, and {READERS[reader]} always masks "
         "them\n"
         f"  where: the format {reader}\n"
-        "  fix:   write --format safetensors, npz or onnx"
+        "  fix:   write format='safetensors', 'npz' or 'onnx'"
     )
     assert everything_in(tmp_path) == before
 
@@ -96,5 +96,5 @@ def test_the_writer_for_transformers_refuses_it_on_its_own():
         check_is_gpt2(GPT2.without_mask())
     assert str(caught.value) == (
         "CheckpointError: the model attends to later positions, and GPT2LMHeadModel masks them\n"
-        "  fix:   write --format onnx, safetensors or npz"
+        "  fix:   write format='onnx', 'safetensors' or 'npz'"
     )

@@ -9,8 +9,14 @@ from html.parser import HTMLParser
 import pytest
 from gallery import facts
 
-from handcraft import Program, compile_program, predict, read_checkpoint
-from handcraft.errors import CheckpointError, LimitError, ModelError, VocabularyError
+from handcraft import Program, Prompts, compile_program, predict, read_checkpoint, save
+from handcraft.errors import (
+    CheckpointError,
+    HandcraftWarning,
+    LimitError,
+    ModelError,
+    VocabularyError,
+)
 from handcraft.limits import PAGE_WEIGHTS, Limit
 from handcraft.page import of_checkpoint, of_compiled, page_data, page_html
 
@@ -106,6 +112,33 @@ def test_a_folder_gives_the_data_of_its_program_but_the_text_of_its_file(tmp_pat
     assert [text for text, *_ in there["rules"]] == [text for text, *_ in here["rules"]]
     assert there["source"] is None
     assert str(tmp_path) not in json.dumps(there)
+
+
+def test_the_rules_of_a_page_are_those_of_its_meaning(tmp_path):
+    """Not all rules that are written: one that never fires is no rule of the certificate."""
+    prompts = Prompts("ab", context=4)
+    is_a = prompts.token == "a"
+    rules = [predict("b").when(is_a & ~is_a), predict("a").when(is_a), predict("b").otherwise()]
+    with pytest.warns(HandcraftWarning, match="never fire"):
+        program = Program(prompts=prompts, rules=rules)
+    compiled = compile_program(program)
+    here = page_data(of_compiled(compiled))
+    there = page_data(of_checkpoint(read_checkpoint(compiled.save(tmp_path / "never"))))
+    for data in (here, there):
+        assert len(data["rules"]) == len(data["meaning"]["answer"]["rules"]) == 2
+    assert [rule[:2] for rule in there["rules"]] == [rule[:2] for rule in here["rules"]]
+
+
+def test_circuits_are_compared_with_what_they_should_mean(tmp_path):
+    found = facts("by_hand")
+    compiled = compile_program(found["circuits"])
+    assert page_data(of_compiled(compiled))["meaning"] is None
+    here = page_data(of_compiled(compiled, means=found["means"]))
+    folder = save(compiled, tmp_path / "by_hand", meaning=found["means"])
+    there = page_data(of_checkpoint(read_checkpoint(folder)))
+    for data in (here, there):
+        assert [text for text, *_ in data["rules"]] == list(map(str, found["means"].rules))
+    assert there["meaning"]["nodes"] == here["meaning"]["nodes"]
 
 
 def test_a_folder_without_certificate_says_so_and_not_where_it_was(tmp_path):

@@ -8,7 +8,8 @@ from gallery import WRITING, compiled, facts
 
 from handcraft import Architecture, Program, Prompts, compile_program, predict, select, where
 from handcraft.model import Model, Shape
-from handcraft.page import of_compiled, of_model, page_data
+from handcraft.page import of_compiled, of_foreign, page_data
+from handcraft.subject import Subject
 from handcraft.vocabulary import Vocabulary
 
 from .pages import PROGRAMS, gallery_model, in_node, needs_node
@@ -58,7 +59,7 @@ def test_any_gpt2_has_the_logits_of_numpy(activation, causal, norm, tmp_path):
     }
     model = Model(architecture, shape, Vocabulary("abcde"), tensors)
     ids = [rng.integers(0, 5, size=n).tolist() for n in range(1, 10)]
-    found = in_node(tmp_path, page_data(of_model(model, "made")), ids)
+    found = in_node(tmp_path, page_data(of_foreign(Subject("made", model=model), tmp_path)), ids)
     _assert_same(model, ids, found["logits"], within=3e-6)
 
 

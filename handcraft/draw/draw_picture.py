@@ -1,26 +1,22 @@
-"""What there is to draw, and the picture of one kind of it."""
+"""The picture of a subject: of its program, its circuit, its weights or one run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Literal, get_args
 
-from handcraft.circuits import Circuits
 from handcraft.draw.canvas.scene import Picture
 from handcraft.draw.graphs.label import visible
 from handcraft.draw.kinds.circuit import Detail, circuit_picture
 from handcraft.draw.kinds.positions import positions_picture
-from handcraft.draw.kinds.program import expressions_picture, program_picture
+from handcraft.draw.kinds.program import meaning_picture
 from handcraft.draw.kinds.run import Meant, run_picture
 from handcraft.draw.kinds.stream import attention_picture, stream_picture
-from handcraft.draw.kinds.weights import Origins, weights_picture
-from handcraft.errors import AssumptionError, DrawError
-from handcraft.language import Program
+from handcraft.draw.kinds.weights import weights_picture
+from handcraft.errors import DrawError
 from handcraft.language.graph.domain import Value
-from handcraft.language.graph.node import Node
-from handcraft.language.judged import judge, judge_values
-from handcraft.model import AxisNames, Model, Stored, Trace
+from handcraft.model import Model, Trace
+from handcraft.subject import Subject
 
 What = Literal["program", "circuit", "run", "attention", "weights", "stream", "positions"]
 
@@ -28,31 +24,6 @@ WHATS: tuple[What, ...] = get_args(What)
 
 OF_A_RUN: tuple[What, ...] = ("run", "attention", "stream")
 """The kinds that need a prompt."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A program, a model, or both; what is not known is None.
-
-    Args:
-        name: what it is called in titles.
-        program: the rules.
-        outputs: of a model of values the expressions.
-        circuits: heads and neurons.
-        model: the weights.
-        names: what rows and columns of weights stand for.
-        origins: what weights serve.
-        stored: the values of the residual stream.
-    """
-
-    name: str
-    program: Program | None = None
-    outputs: Mapping[str, Node] = field(default_factory=dict)
-    circuits: Circuits | None = None
-    model: Model | None = None
-    names: AxisNames | None = None
-    origins: Origins | None = None
-    stored: tuple[Stored, ...] = ()
 
 
 def draw_picture(
@@ -82,13 +53,9 @@ def draw_picture(
         raise DrawError(f"there is no picture {what!r}", fix=f"use one of: {', '.join(WHATS)}")
     name = subject.name
     if what == "program":
-        if subject.program is not None:
-            return program_picture(subject.program, rule=rule, title=f"{name}: program")
-        if subject.outputs:
-            prompts = subject.circuits
-            assert prompts is not None
-            tokens, context = prompts.vocabulary.tokens, prompts.context
-            return expressions_picture(subject.outputs, tokens, context, title=f"{name}: expressions")
+        if subject.meaning is not None:
+            kind = "program" if subject.meaning.rules else "expressions"
+            return meaning_picture(subject.meaning, rule=rule, title=f"{name}: {kind}")
         raise DrawError(f"the rules of {name} are not known", where=name, fix=_others(subject))
     if what == "circuit":
         if subject.circuits is None:
@@ -100,17 +67,17 @@ def draw_picture(
         return weights_picture(
             model,
             subject.names,
-            subject.origins,
+            None if subject.weights is None else subject.weights.origins,
             tensor=tensor,
             rule=rule,
-            rules=[] if subject.program is None else list(map(str, subject.program.rules)),
+            rules=subject.rules,
             title=f"{name}: weights",
         )
     if what == "positions":
         return positions_picture(
             model,
             subject.names,
-            context=None if subject.program is None else subject.program.context,
+            context=None if subject.meaning is None else subject.meaning.context,
             title=f"{name}: position embedding",
         )
     if prompt is None:
@@ -121,20 +88,10 @@ def draw_picture(
 
 def _meant(subject: Subject, trace: Trace) -> Meant:
     """The values of the program on the tokens of a run; none where they are not known."""
-    try:
-        program = subject.program
-        if program is not None:
-            if program.has_only_patterns and len(trace.tokens) > program.context:
-                program = program.widened(len(trace.tokens))  # patterns mean the same there
-            judged = judge(program.decisions, trace.tokens, causal=program.prompts.causal)
-        elif subject.outputs and subject.circuits is not None:
-            nodes, causal = list(subject.outputs.values()), subject.circuits.causal
-            judged = judge_values(nodes, trace.tokens, causal=causal)
-        else:
-            return ()
-    except AssumptionError:  # a prompt that the program promises nothing about
+    judged, _ = subject.judged(trace.tokens)
+    if judged is None or subject.meaning is None:
         return ()
-    name_of = {node: name for name, node in subject.outputs.items()}
+    name_of = {node: name for name, node in subject.meaning.outputs.items()}
     return [
         (name_of.get(node, str(node)), list(map(_shown, values)))
         for node, values in judged.values.items()
@@ -176,9 +133,8 @@ def draw_trace(trace: Trace, what: str, *, name: str = "", meant: Meant = ()) ->
 
 def _others(subject: Subject) -> str:
     """The kinds that can be drawn instead."""
-    known = [what for what in WHATS if what != "program"]
-    if subject.circuits is None:
-        known.remove("circuit")
+    has = {"program": subject.meaning is not None, "circuit": subject.circuits is not None}
+    known = [what for what in WHATS if has.get(what, True)]
     return f"draw one of: {', '.join(known)}"
 
 
