@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from handcraft.errors import GroundTruthError
 from handcraft.language import Program
-from handcraft.language.decision import nodes_of
-from handcraft.language.graph.node import Node, walk
+from handcraft.language.graph.node import Node
 from handcraft.proofs.certificate import statement_of
 from handcraft.proofs.write_meaning import NotCertified, Statement, write_domains
 from handcraft_check.program.interpret import Column, Interpreter, is_allowed
@@ -140,7 +139,7 @@ class Mechanisms:
         meaning = Meaning.read(
             statement["meaning"], statement["vocabulary"], causal=program.prompts.causal
         )
-        order = tuple(walk(*nodes_of(program.decisions)))
+        order = program.meant.order
         return cls(meaning, order, statement, domains)
 
     @cached_property
