@@ -241,14 +241,19 @@ class RuleWays:
     def _least(self, neurons: int) -> int:
         """About how many parameters a model has at least, with a dimension for each token.
 
+        Each earlier token that rules read takes a dimension or more besides.
+
         Args:
             neurons: how many write logits; behind LayerNorm each of them is two hidden units.
         """
-        size = len(self.ruled.program.vocabulary)
-        rows = size + self.ruled.program.context
+        program = self.ruled.program
+        width = len(program.vocabulary)
+        rows = width + program.context
+        if program.has_only_patterns:
+            width += len(_earlier_read(program))
         if not self.target.has_norm:
-            return size * (rows + 4 * size + 2 * neurons)
-        width = 2 * size
+            return width * (rows + 4 * width + 2 * neurons)
+        width *= 2
         return width * (rows + max(12 * width, 4 * width + 4 * neurons))
 
 
@@ -299,6 +304,17 @@ def plan_rules(
         plan = smallest(perhaps.ways, sizes)
         return plan, perhaps.stages(plan)
     return plan, surely.stages(plan)
+
+
+def _earlier_read(program: Program) -> set[int]:
+    """How many tokens back patterns read, from 1."""
+    size = len(program.vocabulary)
+    return {
+        back
+        for clause in program.clauses
+        for back in range(1, len(clause.pattern))
+        if len(clause.pattern.backwards(back)) < size
+    }
 
 
 def _first_that_fits(ways: Sequence[Way], sizes: Sizes) -> Plan | None:
