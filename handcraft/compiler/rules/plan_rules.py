@@ -29,6 +29,7 @@ from handcraft.compiler.search import (
     smallest_of,
 )
 from handcraft.compiler.stage import Stage
+from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, LimitError, PrecisionError
 from handcraft.language import Program
 from handcraft.weights import Plan, Sizes, SpreadError, allocate_layout, plan_model
@@ -79,6 +80,15 @@ class RuleWays:
         if self.ruled.encodings.tokens != AUTO.tokens:
             return self.ways
         return (*self.ways_in_bits, *self.one_hot_ways)
+
+    @property
+    def ways_left(self) -> tuple[Way, ...]:
+        """Those that are mostly larger, for when no other fits."""
+        if self.ruled.encodings.tokens != AUTO.tokens:
+            return ()
+        is_short = self.target.has_norm and dtype_named(self.ruled.dtype).overflows_first
+        in_flags: tuple[Way, ...] = (self.in_flags,) if is_short else ()
+        return (*self.ways_in_bits, *in_flags) if self.has_few_tokens else in_flags
 
     def if_level(self, way: Way) -> Way:
         """A way, where LayerNorm always divides by the same in its plan."""
@@ -269,8 +279,8 @@ def plan_rules(
 ) -> tuple[Plan, tuple[Stage, ...]]:
     """The smallest plan of rules, and the trees after each pass on the way to it.
 
-    Where no plan surely holds, one in bits that does, and then one that does if measuring shows it;
-    `save` measures.
+    Where no plan surely holds, one in bits that does, in float16 also one in flags; and then one that
+    does if measuring shows it. `save` measures, and compiling to float16 whether anything overflows.
 
     Args:
         program: the rules.
@@ -296,8 +306,7 @@ def plan_rules(
     try:
         plan = smallest(surely.ways, sizes)
     except (LayoutError, PrecisionError):
-        is_left = surely.has_few_tokens and encodings.tokens == "auto"
-        found = _first_that_fits(surely.ways_in_bits, sizes) if is_left else None
+        found = _first_that_fits(surely.ways_left, sizes)
         if found is not None:
             return found, surely.stages(found)
         perhaps = RuleWays(ruled, target, sure=False)
