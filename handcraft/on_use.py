@@ -12,7 +12,8 @@ def imported_on_use(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """What a package defines as its ``__getattr__`` and ``__dir__`` (PEP 562).
 
-    A type checker does not see these names: the package imports them for it under ``TYPE_CHECKING``.
+    A type checker does not run this: for it the package imports the same names under ``TYPE_CHECKING``.
+    `tests/unit/test_names_on_use.py` compares the two lists, and ``__all__``.
 
     Args:
         package: its name.

@@ -39,7 +39,7 @@ REFUSED = {
     "bfloat16": frozenset(
         {"add_ahead", "brackets", "dyck2", "histogram", "modular", "ngram", "subleq", "thirds"}
     ),
-    "float16": frozenset({"ngram"}),
+    "float16": frozenset({"add_ahead", "dyck2", "ngram"}),
 }
 """For which programs a dtype is too coarse in gpt2: they are a `PrecisionError`."""
 

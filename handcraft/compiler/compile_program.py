@@ -12,6 +12,7 @@ from handcraft.compiler.advice import advised
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.encodings import Encodings
 from handcraft.compiler.estimate import check_rules
+from handcraft.compiler.features.overflow import check_finished
 from handcraft.compiler.rare_collection import rare_collection
 from handcraft.compiler.rules.plan_rules import plan_rules
 from handcraft.compiler.stage import Pass, Stage
@@ -127,6 +128,8 @@ def _emitted(
         PrecisionError: the dtype cannot represent a weight, or what depends on it.
     """
     sharpness, placement, model = write_weights(plan, dtype)
+    if isinstance(source, Program):
+        check_finished(model, source)
     if any(head.attends.attention_weights for block in plan.circuits.blocks for head in block.heads):
         from handcraft.compiler.ordinal import check_shares
 

@@ -3,11 +3,11 @@
 A token acts on an automaton as a map from states to states, and so does a sequence of tokens. The maps
 of ever longer sequences are composed pairwise,
 
-    map over 2 k tokens, here = map over k tokens, here, after map over k tokens, k positions back
+    map of the last 2k tokens = (map of the last k tokens) after (the same map, k positions back)
 
 so that log2(context) blocks compute the state after every token. This is the parallel prefix of
 "Transformers Learn Shortcuts to Automata" (Liu et al., 2022), section 3. A program that writes its
-state into the text needs one block for one step.
+state into the text takes one step for each token, and needs one block.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Automaton:
         accept: the states in which it accepts.
         transitions: for each state and token the next state: a table whose keys are pairs, or triples
             of state, token and next state. Every pair must be there, once.
-        name: its name in the printed form of expressions; by default that of its variable.
+        name: its name where expressions are printed; by default that of its variable.
 
     Raises:
         ProgramError: missing or contradictory transitions, unknown states; all that is wrong at once.
@@ -101,12 +101,12 @@ class Automaton:
         )
 
     def state(self, sequence: Expression) -> Expression:
-        """The state after each token, reading from left to right even without a causal mask.
+        """The state after each token, from left to right, also in a program without a causal mask.
 
-        Costs a block for each doubling of the context.
+        It takes about log2(context) blocks.
 
         Raises:
-            DomainError: it has other values, or there are too many maps to compose.
+            DomainError: the sequence has values outside the alphabet, or too many maps are possible.
         """
         self._check(sequence, frozenset(self.alphabet), "alphabet")
         assert isinstance(sequence.domain, Finite)
@@ -119,7 +119,7 @@ class Automaton:
         here = self._called(sequence.map({t: _label(m) for t, m in of_token.items()}), "1", sequence)
         stretch = 1
         while stretch < sequence.prompts.context:
-            # of two stretches, the later first, what they do together
+            # the map of two neighbouring stretches: the later one's after the earlier one's
             pairs = {(_label(a), _label(b)): tuple(a[s] for s in b) for a in known for b in known}
             before = here.at(-stretch, default=_label(known[0]))
             both = lookup({pair: _label(m) for pair, m in pairs.items()}, here, before)
@@ -133,10 +133,10 @@ class Automaton:
         )
 
     def step(self, state: Expression, sequence: Expression) -> Expression:
-        """The next state at every position, where the state before is known: one table.
+        """The next state at every position, from the state before it and the token: one table.
 
         Raises:
-            DomainError: one of them has other values.
+            DomainError: `state` has a value that is no state, or `sequence` one outside the alphabet.
         """
         self._check(state, frozenset(self.states), "states")
         self._check(sequence, frozenset(self.alphabet), "alphabet")
@@ -156,7 +156,11 @@ class Automaton:
         return state
 
     def _fewer(self, maps: Iterable[_Map], stretch: int) -> list[_Map]:
-        """Each map once, where those are few enough."""
+        """Each map once.
+
+        Raises:
+            DomainError: there are more than `AUTOMATON_MAPS`.
+        """
         known = list(dict.fromkeys(maps))
         if len(known) > AUTOMATON_MAPS.most:
             raise DomainError(
@@ -187,11 +191,11 @@ class Automaton:
 
 
 _Map: TypeAlias = "tuple[int, ...]"
-"""For each state, by its number, the number of the state that it becomes."""
+"""What some tokens do to the states: for each state, by number, the state after them."""
 
 
 def _label(states: Iterable[int]) -> str:
-    """A map as a value of a category."""
+    """A map as text, which is a value that expressions can have."""
     return " ".join(map(str, states))
 
 
@@ -199,9 +203,9 @@ def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
     r"""The smallest automaton that accepts the full matches of a regular expression.
 
     Args:
-        pattern: as Python's `re.fullmatch` reads it; lookaheads, `^`, `$` and references to groups too,
-            as long as states are enough for them.
-        alphabet: the tokens that it reads, each character by character; left out, the characters that
+        pattern: as for `re.fullmatch` of Python, with lookaheads, `^`, `$` and references to groups,
+            unless they need too many states.
+        alphabet: the tokens that it reads, each character by character; by default the characters that
             the pattern names. ``[a-c]`` names a, b and c, ``\d`` the ten digits of ASCII, ``[^a]`` a,
             and ``.`` names none.
 
@@ -261,14 +265,22 @@ def _states(pattern: str, tokens: Sequence[str]) -> tuple[list[list[int]], list[
 
 
 def _smallest(rows: list[list[int]], final: list[bool]) -> tuple[list[list[int]], list[bool]]:
-    """The same with states that accept the same made one, numbered as they are come to."""
+    """The smallest equivalent automaton, by splitting classes of states (Moore's algorithm).
+
+    Args:
+        rows: the next state for each state and token.
+        final: which states accept.
+
+    Returns:
+        Both for the merged states, which are numbered in the order in which a walk reaches them.
+    """
     table = np.array(rows, dtype=np.int64).reshape(len(rows), -1)  # [state, token]
     classes, count = np.array(final, dtype=np.int64), 0
-    while count < classes.max() + 1:  # until no more classes are split
+    while count < classes.max() + 1:  # until no class is split
         count = int(classes.max()) + 1
         columns = np.column_stack([classes, classes[table]])
         classes = np.unique(columns, axis=0, return_inverse=True)[1].reshape(-1)
-    named, first = np.unique(classes, return_index=True)  # states are in the order they are come to
+    named, first = np.unique(classes, return_index=True)  # states are in the order of the walk
     order = np.argsort(first)
     numbers = np.empty(len(named), dtype=np.int64)
     numbers[order] = np.arange(len(named))

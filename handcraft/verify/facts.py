@@ -18,6 +18,7 @@ import numpy as np
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, compile_program
 from handcraft.compiler.advice import try_later
+from handcraft.compiler.features.overflow import largest_score
 from handcraft.compiler.features.precision import TIE
 from handcraft.display import short_repr
 from handcraft.dtype import dtype_named
@@ -257,11 +258,10 @@ class _Meter:
         visible = np.ones(value.shape[-2:], dtype=bool)
         if self.compiled.model.architecture.causal:
             visible = np.tril(visible)
-        largest = float(value.max(initial=0))
+        largest = largest_score(value, causal=self.compiled.model.architecture.causal)
         for i in range(len(self.compiled.plan.layers[number].heads)):
             behind = np.where(visible, value[:, i], -np.inf)
             best = behind.max(axis=-1, keepdims=True)
-            largest = max(largest, -float(best.min()))
             behind[
                 behind >= best - np.abs(best) * 1e-5 - float(TIE) / self.compiled.source.context
             ] = -np.inf  # it, and what ties with it

@@ -43,7 +43,7 @@ class Weight:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """What the numbers of the index refer to."""
+        """What each number of the index counts: rows and columns, or places of a bias."""
         return ("row", "column") if len(self.index) == 2 else ("place",)
 
     def __str__(self) -> str:
@@ -163,7 +163,7 @@ def named_rule(wanted: int | str, rules: Sequence[str], served: Sequence[str]) -
 
 
 def served_by(origins: Mapping[str, Mapping[Index, Sequence[Origin]]]) -> list[str]:
-    """All that weights serve, without its place."""
+    """What all weights serve, in words and each once."""
     every = {id(o): o for served in origins.values() for o in served.values()}
     return list(dict.fromkeys(origin.what for served in every.values() for origin in served))
 

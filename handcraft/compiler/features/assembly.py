@@ -21,10 +21,12 @@ from handcraft.weights.layout import SMALL
 @short_repr
 @dataclass
 class Assembly:
-    """All features, and how each is computed.
+    """All features of a program, with how and in which block each is computed.
+
+    `settle` fills it, `check` refuses what the dtype cannot hold, and `assemble` makes circuits of it.
 
     Args:
-        features: allocates them.
+        features: allocates features, and knows all of them.
         context: the number of positions.
         precision: which numbers the dtype can distinguish.
         patterns: the QK circuit of each weighted sum.
@@ -73,7 +75,7 @@ class Assembly:
                 self.precision.check_noise(feature.node, reading, level, gap, varying)
 
     def _needed(self, feature: Feature) -> Iterator[tuple[Reading, Plain, Plain]]:
-        """The thresholds at which a number that is read changes; the others take no neuron."""
+        """The thresholds that need a neuron: those at which a number changes that something reads."""
         thresholds = self.thresholds.get(id(feature), ())
         for threshold, changes in zip(thresholds, feature.changes if thresholds else (), strict=True):
             if changes:
@@ -89,7 +91,7 @@ class Assembly:
 
     @property
     def largest_score(self) -> Plain:
-        """The largest query, and score of a source that is selected, before they are made sharp."""
+        """The largest query, or score of a selected source, before the sharpness multiplies it."""
         return max((each.largest for each in self.qk_circuits.values()), default=0)
 
     @property

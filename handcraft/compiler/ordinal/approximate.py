@@ -35,7 +35,7 @@ class Approximation:
 
 
 def approximate(nodes: Sequence[Node], setting: Setting) -> list[Node]:
-    """Each answer as the token whose number is nearest to a sum.
+    """Rewrite each answer as the token whose number is nearest to a sum.
 
     Raises:
         CompileError: an answer is no sum of numbers of tokens and of steps.
@@ -107,10 +107,10 @@ def _relaxed(reader: Reader, answer: Node, counted: Counted) -> ApproximateSum:
 
 
 def predicted(program: Program) -> Node:
-    """The answer of the only rule.
+    """The answer of a program whose first rule always fires.
 
     Raises:
-        CompileError: nothing is, or the program is of another kind.
+        CompileError: no rule always fires, or the rules are patterns or without a causal mask.
     """
     if program.has_only_patterns or not program.prompts.causal:
         raise CompileError(
@@ -129,7 +129,7 @@ def predicted(program: Program) -> Node:
 
 
 def weighted_sums(answer: ApproximateSum) -> list[WeightedSum]:
-    """All weighted sums, each once; those within steps last."""
+    """All weighted sums of an answer, each once; those that only steps read come last."""
     steps = step_layers(answer.terms)
     within = (node for step in steps for _, node in step.thresholds[0].terms)
     nodes = dict.fromkeys((*answer.terms, *within))

@@ -1,4 +1,4 @@
-"""A design as circuits: heads weigh, neurons take steps, and both add to sums in the residual stream.
+"""The circuits of a design: heads compute weighted sums, neurons steps, and the stream adds them up.
 
 The answer is one of these sums. It is stored in the codeword from which logits are read. Weighted sums
 and steps that are always read in the same ratio form a group: only their sum is stored, in one

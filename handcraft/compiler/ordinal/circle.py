@@ -102,7 +102,7 @@ class _Turn:
 
 
 def _turn(node: WeightedSum, period: int) -> _Turn | None:
-    """The turn that all destinations need; None if they differ, or more than two places are needed."""
+    """The turn of a head; None if destinations need different ones, or sources lie at three places."""
     found: set[_Turn] = set()
     for here, sources in node.rows:
         weights = {weight for _, weight in sources}
@@ -125,7 +125,7 @@ def _turn(node: WeightedSum, period: int) -> _Turn | None:
 
 @dataclass(frozen=True)
 class _Asking:
-    """What a circle must do.
+    """The attention weights that a circle must produce, and how exact they can be.
 
     Args:
         wanted: for each sum the attention weights, [destination, source].

@@ -1,4 +1,4 @@
-"""All passes over graphs in one list, each with its contract, and the graph after each of them."""
+"""The passes over graphs: the list of them, what each preserves, and running them in order."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class GraphPass:
     """A pass over graphs, with its contract.
 
     Args:
-        name: of the pass, and of the stage after it.
-        after: its precondition: the stage that it is for.
-        keeps: its contract: what no graph loses by it.
-        leaves: the kinds of nodes that may be left after it.
-        run: from the results of a graph to those of the next one. It raises a CompileError where the
-            precondition is not enough.
+        name: of the pass, and of the stage that it makes.
+        after: the precondition: the name of the stage whose graphs it takes.
+        keeps: the contract, in words: what is the same before and after it.
+        leaves: the kinds of nodes that its result may contain.
+        run: takes the results of a graph and returns those of the next one. It raises a CompileError
+            for a graph that it cannot lower.
     """
 
     name: str
@@ -102,17 +102,17 @@ PASSES = {
         ),
     )
 }
-"""All passes over graphs. `approximate` is for the answer of a program, the others for any graph."""
+"""Every pass by its name. `approximate` takes the answer of a program, the others any graph."""
 
 BEFORE_TABLES = ("fold and share", "lower aggregates")
-"""The passes after which selections are heads."""
+"""The passes that turn selections into heads."""
 
 TABLES = ("fuse tables",)
-"""The passes after which nothing is left but what becomes heads and neurons."""
+"""The passes that turn tables into step functions. Every node is then a head or neurons."""
 
 
 def passes_to(name: str) -> tuple[str, ...]:
-    """The passes that lead from a graph as written to a stage, in order; none to that as written."""
+    """The names of the passes that make a stage, in order; empty for the graph as it was written."""
     found: list[str] = []
     while name != AS_WRITTEN:
         found.append(name)
@@ -123,10 +123,10 @@ def passes_to(name: str) -> tuple[str, ...]:
 def run_passes(
     nodes: list[Node], setting: Setting, passes: Sequence[str] = (*BEFORE_TABLES, *TABLES)
 ) -> tuple[Stage, ...]:
-    """The graphs as they are and after each pass.
+    """Run passes, and keep the graph before the first and after each of them.
 
     Raises:
-        LimitError: heads read from heads in more blocks than are made.
+        LimitError: a chain of heads, each reading the one before, needs more blocks than the limit.
     """
     _check_written_depth(nodes)
     stages = tuple(each_stage(nodes, setting, passes))
@@ -137,7 +137,7 @@ def run_passes(
 def each_stage(
     nodes: list[Node], setting: Setting, passes: Sequence[str] = (*BEFORE_TABLES, *TABLES)
 ) -> Iterator[Stage]:
-    """The graphs as they are and after each pass; a pass runs when its stage is asked for."""
+    """The same one stage at a time; a pass runs when the iterator reaches its stage."""
     yield Stage(AS_WRITTEN, tuple(nodes))
     for name in passes:
         nodes = PASSES[name](nodes, setting)
@@ -145,13 +145,14 @@ def each_stage(
 
 
 def _check_written_depth(nodes: Sequence[Node]) -> None:
-    """Raise before any pass where twice as many blocks are written as are made.
+    """Refuse, before any pass runs, an expression that needs twice as many blocks as the limit.
 
-    Passes make a chain shorter only where links of it change nothing; those that depend on the position
-    alone may become tables, and do not count here.
+    Passes over such a graph would take long, and it would be refused after them. They shorten a chain
+    only where some of its links change nothing. Links that depend on the position alone may become
+    tables, and are not counted.
 
     Raises:
-        LimitError: how many blocks the deepest expression takes, one for each time it looks elsewhere.
+        LimitError: with the number of blocks of the deepest expression, one for each selection in it.
     """
     chains: dict[Node, int] = {}
     reads_token: dict[Node, bool] = {}
@@ -165,10 +166,10 @@ def _check_written_depth(nodes: Sequence[Node]) -> None:
 
 
 def _check_depth(nodes: Sequence[Node]) -> None:
-    """Raise where heads read from heads in more blocks than are made.
+    """Refuse a graph in which a chain of heads needs more blocks than the limit.
 
     Raises:
-        LimitError: how many it would take, for the deepest expression.
+        LimitError: with the number of blocks of the deepest expression.
     """
     slots: dict[Node, int] = {}
     deepest = max(nodes, key=lambda node: note_slots(node, slots))

@@ -53,17 +53,22 @@ class Amounts:
 
 
 def find_amounts(
-    rules: Sequence[Contender], answers: Sequence[Signs], most: int, most_in_all: int
+    rules: Sequence[Contender],
+    index: OverlapIndex,
+    answers: Sequence[Signs],
+    most: int,
+    most_in_all: int,
 ) -> list[Amounts]:
     """What each rule adds.
 
     Args:
         rules: in the order in which they are tried.
+        index: their patterns by their numbers.
         answers: the bits of the answer of each.
         most: where what a rule adds, or a sum, would be larger, it gets a veto.
         most_in_all: the same where the sums of all bits would be larger together.
     """
-    sums = _Sums(rules, answers)
+    sums = _Sums(rules, index, answers)
     found: dict[int, Amounts] = {}
     for i in reversed(range(len(rules))):
         answer, added = answers[i], sums.later(i)
@@ -80,10 +85,13 @@ def find_amounts(
 
 
 def largest_sums(
-    rules: Sequence[Contender], answers: Sequence[Signs], amounts: Sequence[Amounts]
+    rules: Sequence[Contender],
+    index: OverlapIndex,
+    answers: Sequence[Signs],
+    amounts: Sequence[Amounts],
 ) -> Added[int]:
     """What rules add to each bit together, at least and at most, whichever of those that match do."""
-    sums = _Sums(rules, answers)
+    sums = _Sums(rules, index.rested(), answers)
     for i, (answer, made) in enumerate(zip(answers, amounts, strict=True)):
         sums.may_add[i] = _range(answer, made.bits)
     return sums.anywhere
@@ -94,18 +102,18 @@ class _Sums:
 
     Args:
         rules: in the order in which they are tried.
+        index: their patterns by their numbers.
         answers: the bits of the answer of each.
 
     Attributes:
         may_add: what each rule adds to each bit where it matches, at least and at most.
     """
 
-    def __init__(self, rules: Sequence[Contender], answers: Sequence[Signs]) -> None:
-        self.rules, self.answers = rules, answers
+    def __init__(
+        self, rules: Sequence[Contender], index: OverlapIndex, answers: Sequence[Signs]
+    ) -> None:
+        self.rules, self.answers, self._index = rules, answers, index
         self.may_add: dict[int, Added[int]] = {}
-        self._index = OverlapIndex()
-        for i, rule in enumerate(rules):
-            self._index.add(i, rule.pattern)
 
     def later(self, i: int, without: Collection[int] = ()) -> Added[int]:
         """What the rules after a rule add where it may be the first that fires; nothing if nowhere.

@@ -22,6 +22,7 @@ from handcraft.compiler.passes.split_bits import Splitting, width_of
 from handcraft.compiler.passes.split_positions import split_positions
 from handcraft.compiler.rules.amounts import Amounts, find_amounts, largest_sums
 from handcraft.compiler.rules.cubes import read_cubes
+from handcraft.compiler.rules.overlap import OverlapIndex
 from handcraft.compiler.rules.rule_logits import (
     SMALL_UNIT,
     UNIT,
@@ -80,12 +81,14 @@ class CodedRules:
         rulings: the rules, with literals after all passes.
         bits: for each rule a flag for every bit of its answer, the highest first.
         amounts: what each adds to the bits of the logits, in units.
+        index: their patterns by their numbers.
         stages: the trees split into bits, and after each pass that follows.
     """
 
     rulings: Sequence[Ruling]
     bits: Sequence[Sequence[Node]]
     amounts: Sequence[Amounts]
+    index: OverlapIndex
     stages: tuple[Stage, ...]
 
     @classmethod
@@ -117,8 +120,9 @@ class CodedRules:
         together = (SMALL_UNIT - 1) / (SMALL_UNIT * 2 * kind.unit)
         most = min(highest(dtype), kind.largest // (UNIT * width))
         contenders = [each.contender for each in found]
-        amounts = find_amounts(contenders, [*map(_signs, bits)], most, int(together))
-        return cls(found, bits, amounts, stages)
+        index = OverlapIndex.of(each.pattern for each in contenders)
+        amounts = find_amounts(contenders, index, [*map(_signs, bits)], most, int(together))
+        return cls(found, bits, amounts, index, stages)
 
     @property
     def nodes(self) -> list[Node]:
@@ -145,7 +149,8 @@ class CodedRules:
             unit: what is written for each unit.
         """
         contenders = [each.contender for each in self.rulings]
-        sums = largest_sums(contenders, [*map(_signs, self.bits)], self.amounts).values()
+        signs = [*map(_signs, self.bits)]
+        sums = largest_sums(contenders, self.index, signs, self.amounts).values()
         squares = sum((1 + unit * max(-least, most)) ** 2 for least, most in sums)
         return squares, unit * max(most - least for least, most in sums)
 

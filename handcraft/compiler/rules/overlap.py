@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from handcraft.language.patterns.pattern import Pattern
 
 STATES = 1 << 18
-"""How many states `OverlapIndex.most_added` visits, in all calls of one index: a few seconds. Patterns
+"""How many states `OverlapIndex.added` visits until it is `rested`: a few seconds. Patterns
 of single tokens take one for each token; classes that overlap may take one for each set of rules."""
 
 To = TypeVar("To", bound=Hashable)
@@ -28,7 +29,7 @@ _State = tuple[list["_Node"], Added[To]]
 """Where the tokens of some contexts lead, and what was added on the way."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Node:
     """Patterns that agree on their last tokens; a step down reads one token further back."""
 
@@ -40,7 +41,11 @@ class _Node:
     def step(self, allowed: frozenset[int]) -> _Node:
         """The node one token further back, made where it is missing."""
         if len(allowed) == 1:
-            return self.by_token.setdefault(next(iter(allowed)), _Node())
+            (token,) = allowed
+            found = self.by_token.get(token)
+            if found is None:
+                found = self.by_token[token] = _Node()
+            return found
         return self.by_class.setdefault(allowed, _Node())
 
     def matching(self, allowed: frozenset[int]) -> Iterator[_Node]:
@@ -75,6 +80,14 @@ class OverlapIndex:
         self._depth = 0
         self._states_left = STATES
 
+    @classmethod
+    def of(cls, patterns: Iterable[Pattern]) -> OverlapIndex:
+        """Patterns under their numbers."""
+        index = cls()
+        for number, pattern in enumerate(patterns):
+            index.add(number, pattern)
+        return index
+
     def add(self, key: int, pattern: Pattern) -> None:
         """Keep `pattern` under the name `key`."""
         node = self._root
@@ -82,6 +95,12 @@ class OverlapIndex:
             node = node.step(allowed)
         (node.anchored if pattern.anchored else node.free).append(key)
         self._depth = max(self._depth, len(pattern))
+
+    def rested(self) -> OverlapIndex:
+        """The same patterns, with all states left to visit."""
+        other = copy(self)
+        other._states_left = STATES
+        return other
 
     def added(self, pattern: Pattern, adds: Callable[[int], Added[To] | None]) -> Added[To] | None:
         """What kept patterns add together, at least and at most, over contexts that end in `pattern`.

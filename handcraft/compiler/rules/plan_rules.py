@@ -29,6 +29,7 @@ from handcraft.compiler.search import (
     smallest_of,
 )
 from handcraft.compiler.stage import Stage
+from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, LimitError, PrecisionError
 from handcraft.language import Program
 from handcraft.phrase import phrase, setting
@@ -80,6 +81,15 @@ class RuleWays:
         if self.ruled.encodings.tokens != AUTO.tokens:
             return self.ways
         return (*self.ways_in_bits, *self.one_hot_ways)
+
+    @property
+    def ways_left(self) -> tuple[Way, ...]:
+        """Those that are mostly larger, for when no other fits."""
+        if self.ruled.encodings.tokens != AUTO.tokens:
+            return ()
+        is_short = self.target.has_norm and dtype_named(self.ruled.dtype).overflows_first
+        in_flags: tuple[Way, ...] = (self.in_flags,) if is_short else ()
+        return (*self.ways_in_bits, *in_flags) if self.has_few_tokens else in_flags
 
     def if_level(self, way: Way) -> Way:
         """A way, where LayerNorm always divides by the same in its plan."""
@@ -242,14 +252,19 @@ class RuleWays:
     def _least(self, neurons: int) -> int:
         """About how many parameters a model has at least, with a dimension for each token.
 
+        Each earlier token that rules read takes a dimension or more besides.
+
         Args:
             neurons: how many write logits; behind LayerNorm each of them is two hidden units.
         """
-        size = len(self.ruled.program.vocabulary)
-        rows = size + self.ruled.program.context
+        program = self.ruled.program
+        width = len(program.vocabulary)
+        rows = width + program.context
+        if program.has_only_patterns:
+            width += len(_earlier_read(program))
         if not self.target.has_norm:
-            return size * (rows + 4 * size + 2 * neurons)
-        width = 2 * size
+            return width * (rows + 4 * width + 2 * neurons)
+        width *= 2
         return width * (rows + max(12 * width, 4 * width + 4 * neurons))
 
 
@@ -265,8 +280,8 @@ def plan_rules(
 ) -> tuple[Plan, tuple[Stage, ...]]:
     """The smallest plan of rules, and the trees after each pass on the way to it.
 
-    Where no plan surely holds, one in bits that does, and then one that does if measuring shows it;
-    `save` measures.
+    Where no plan surely holds, one in bits that does, in float16 also one in flags; and then one that
+    does if measuring shows it. `save` measures, and compiling to float16 whether anything overflows.
 
     Args:
         program: the rules.
@@ -292,14 +307,24 @@ def plan_rules(
     try:
         plan = smallest(surely.ways, sizes)
     except (LayoutError, PrecisionError):
-        is_left = surely.has_few_tokens and encodings.tokens == "auto"
-        found = _first_that_fits(surely.ways_in_bits, sizes) if is_left else None
+        found = _first_that_fits(surely.ways_left, sizes)
         if found is not None:
             return found, surely.stages(found)
         perhaps = RuleWays(ruled, target, sure=False)
         plan = smallest(perhaps.ways, sizes)
         return plan, perhaps.stages(plan)
     return plan, surely.stages(plan)
+
+
+def _earlier_read(program: Program) -> set[int]:
+    """How many tokens back patterns read, from 1."""
+    size = len(program.vocabulary)
+    return {
+        back
+        for clause in program.clauses
+        for back in range(1, len(clause.pattern))
+        if len(clause.pattern.backwards(back)) < size
+    }
 
 
 def _first_that_fits(ways: Sequence[Way], sizes: Sizes) -> Plan | None:

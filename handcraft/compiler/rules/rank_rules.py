@@ -83,9 +83,7 @@ def rank(
         alone: whether no two rules may add anything at once, not even of the same answer.
     """
     otherwise = rules[-1].answer if rules and rules[-1].is_otherwise else None
-    index = OverlapIndex()
-    for i, rule in enumerate(rules):
-        index.add(i, rule.pattern)
+    index = OverlapIndex.of(rule.pattern for rule in rules)
     heights: dict[int, int] = {}
     rivals: dict[int, list[int]] = {}
     squares: dict[int, int] = {}

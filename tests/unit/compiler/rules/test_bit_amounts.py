@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from handcraft import Program, Prompts, compile_program, predict
 from handcraft.compiler.rules import overlap
 from handcraft.compiler.rules.amounts import find_amounts, largest_sums
+from handcraft.compiler.rules.overlap import OverlapIndex
 from handcraft.compiler.rules.rank_rules import Contender
 from handcraft.language.patterns.pattern import Pattern
 from handcraft.testing import assert_agreement
@@ -35,6 +36,10 @@ def drawn_rules(draw):
     return rules, answers
 
 
+def index_of(rules):
+    return OverlapIndex.of(rule.pattern for rule in rules)
+
+
 def added(rules, answers, amounts, fires, bits) -> list[int]:
     """The sum of each bit, where some rules fire and computed bits are those of their answer."""
     vetoed = {k for i, each in enumerate(amounts) if fires[i] for k in each.rivals}
@@ -52,7 +57,7 @@ def test_every_sum_has_the_sign_of_the_answer_of_the_first_rule_that_fires(drawn
     with pytest.MonkeyPatch.context() as patch:
         if not exact:
             patch.setattr(overlap, "STATES", 0)
-        amounts = find_amounts(rules, answers, most, in_all)
+        amounts = find_amounts(rules, index_of(rules), answers, most, in_all)
     bits = {r.answer: data.draw(st.tuples(*[st.sampled_from([1, -1])] * BITS)) for r in rules}
     maybe = [data.draw(st.booleans()) or rule.is_sure for rule in rules]
     context = data.draw(st.sampled_from(CONTEXTS))
@@ -66,7 +71,7 @@ def test_every_sum_has_the_sign_of_the_answer_of_the_first_rule_that_fires(drawn
         assert max(map(abs, total)) <= most
         assert sum(map(abs, total)) <= in_all
     after_some = [fired and data.draw(st.booleans()) for fired in fires]
-    sums = largest_sums(rules, answers, amounts)
+    sums = largest_sums(rules, index_of(rules), answers, amounts)
     for b, number in enumerate(added(rules, answers, amounts, after_some, bits)):
         least, largest = sums[b]
         assert least <= number <= largest
@@ -86,7 +91,7 @@ def written(*rules) -> list[tuple[int, ...]]:
         Contender(pattern, answer, frozenset(), not len(pattern), is_sure=True)
         for pattern, answer in zip([*patterns, Pattern()], answers, strict=True)
     ]
-    return [each.bits for each in find_amounts(contenders, answers, 1000, 1000)]
+    return [each.bits for each in find_amounts(contenders, index_of(contenders), answers, 1000, 1000)]
 
 
 def test_of_rules_that_stand_in_for_each_other_each_replaces_the_answer_of_the_next():
