@@ -126,7 +126,7 @@ def test_variables_of_a_model_without_mask_are_exchanged_too():
         prompts=prompts, rules=[predict("b").when(any_b), predict(prompts.token).otherwise()]
     )
     found = causal_model(of_compiled(compile_program(program)), Wanted())
-    assert [variable.name for variable in found.variables][0] == "token"
+    assert found.variables[0].name == "token"
     for variable in found.variables:
         assert variable.tally.tried == variable.tally.right > 0
 
