@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep docs fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-prove bench-windows bench-peers pictures programs mutants lock test-newest release clean
+.PHONY: demo test check deep docs fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-prove bench-windows bench-peers pictures programs mutants lock test-newest readers bench-circuits release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -78,6 +78,10 @@ bench-prove: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/proving.py | tee build/benchmarks-prove.md
 
+bench-circuits: $(VENV)/installed
+	@mkdir -p build
+	@$(BIN)/python benchmarks/circuits.py | tee build/benchmarks-circuits.md
+
 bench-windows: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/long_proofs.py | tee build/benchmarks-windows.md
@@ -134,6 +138,29 @@ test-newest:
 	-$(NEWEST)/bin/python -m pytest -n 2 | tee build/test-newest.txt
 	@echo "\nReported, not required: the lock is what 'make test' holds to."
 
+# Ground truth, read by the tools that it is for. EAP_IG is a checkout of EAP-IG, cloned where it is missing.
+READERS       := .venv-readers
+EAP_IG        ?= build/eap-ig
+EAP_IG_COMMIT := 795f5607b25638935aec89aee3c1cb4bd9ed72f1
+
+readers: $(READERS)/installed $(EAP_IG)
+	$(READERS)/bin/python -m pip --quiet install --no-deps --no-build-isolation $(EAP_IG)
+	$(READERS)/bin/python -m pytest -W ignore tests/readers
+	@mkdir -p build
+	@cd tests/readers && $(CURDIR)/$(READERS)/bin/python -W ignore attribution.py | tee $(CURDIR)/build/attribution.md
+
+build/eap-ig:
+	git clone --quiet https://github.com/hannamw/EAP-IG $@
+	git -C $@ checkout --quiet $(EAP_IG_COMMIT)
+
+$(READERS)/installed: requirements/build.txt requirements/readers.txt requirements/torch.txt pyproject.toml
+	$(PYTHON) -m venv $(READERS)
+	$(READERS)/bin/python -m pip --quiet $(LOCKED) -r requirements/build.txt
+	$(READERS)/bin/python -m pip --quiet $(LOCKED) -r requirements/readers.txt
+	$(READERS)/bin/python -m pip --quiet install --constraint requirements/torch.txt -r requirements/torch.in
+	$(READERS)/bin/python -m pip --quiet $(EDITED)
+	@touch $@
+
 # Renews the lock: the newest versions that work together on every Python from 3.11 on.
 # `make lock UPGRADE=` keeps what is locked and adds what is missing.
 UPGRADE ?= --upgrade
@@ -148,6 +175,10 @@ lock:
 		$$(sed -nE 's/^((torch|triton|nvidia-|cuda-)[a-z0-9-]*)==.*/--no-emit-package \1/p' requirements/torch.txt) \
 		--output-file requirements/test.txt
 	$(COMPILE) --generate-hashes --constraints requirements/test.txt pyproject.toml --output-file requirements/demo.txt
+	$(COMPILE) --generate-hashes --constraints requirements/torch.txt pyproject.toml requirements/readers.in \
+		requirements/torch.in \
+		$$(sed -nE 's/^((torch|triton|nvidia-|cuda-)[a-z0-9-]*)==.*/--no-emit-package \1/p' requirements/torch.txt) \
+		--output-file requirements/readers.txt
 	$(COMPILE) --generate-hashes --constraints requirements/test.txt --allow-unsafe requirements/build.in \
 		--output-file requirements/build.txt
 
@@ -156,7 +187,7 @@ release: $(VENV)/installed-dev
 	.ci/release $(CURDIR)/$(BIN)/python
 
 clean:
-	rm -rf build dist $(VENV) .venv-lock .venv-newest .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist $(VENV) .venv-lock .venv-newest $(READERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -45,7 +45,11 @@ class Sampled:
     is_all: bool
 
 
-def sample_contexts(subject: Subject, count: int, seed: int) -> Sampled:
+MOST = 10_000
+"""At most so many prompts are drawn because one text stands for several: the oracle runs on each."""
+
+
+def sample_contexts(subject: Subject, count: int, seed: int, *, each: int = 1) -> Sampled:
     """All allowed prompts if they are at most `count`, else about so many random ones.
 
     They are those that `verify` tries. With a causal mask a text stands for its prefixes too.
@@ -54,10 +58,12 @@ def sample_contexts(subject: Subject, count: int, seed: int) -> Sampled:
         subject: a model that predicts tokens.
         count: how many.
         seed: of those that are drawn.
+        each: how many prompts one text may stand for, if `count` is about texts.
     """
     source, model = subject.source, subject.model
     allowed = subject.prompts if is_restricted(subject.prompts) else None
-    tried = contexts_to_try(model, source, allowed, count, count, seed)
+    sample = max(count, min(count * each, MOST))
+    tried = contexts_to_try(model, source, allowed, count, sample, seed)
     meaning = ideal(source) if isinstance(source, Circuits) else oracle(source)
     found: dict[int, list[Contexts]] = {}
     for batch in (batch for part in tried.parts for batch in part(model, allowed)):
@@ -67,8 +73,8 @@ def sample_contexts(subject: Subject, count: int, seed: int) -> Sampled:
             expected = meaning(batch)
         else:
             batch, expected = meant_in(batch, meaning, is_written=allowed.writes > 1)
-        for each in _by_text(batch, expected):
-            found.setdefault(each.texts.shape[1], []).append(each)
+        for part in _by_text(batch, expected):
+            found.setdefault(part.texts.shape[1], []).append(part)
     return Sampled(tuple(_joined(each) for _, each in sorted(found.items())), tried.is_all)
 
 

@@ -7,8 +7,10 @@ tokens are tried too, since changing one token may never give an allowed prompt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,6 +23,8 @@ from handcraft.verify.meant import ideal, oracle
 from handcraft.verify.texts.allowed import inputs_of, is_restricted
 from handcraft.verify.texts.batch import Batch, Ids
 from handcraft.verify.texts.written_part import following_in, written_from
+
+InputPair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 EVERY_UP_TO = 1 << 12
 """All pairs that differ in one token are tried if they are at most so many."""
@@ -76,7 +80,7 @@ def pair_rounds(subject: Subject, count: int, seed: int) -> Iterator[Round]:
     number = 0
     while True:
         random = np.random.default_rng((seed, number))
-        sampled = sample_contexts(subject, max(1, count), seed + number)
+        sampled = sample_contexts(subject, count, seed + number, each=subject.prompts.context)
         size = len(subject.model.vocabulary)
         texts = sum(each.texts.size for each in sampled.by_length) * (size - 1)
         is_all = sampled.is_all and texts <= EVERY_UP_TO
@@ -90,9 +94,13 @@ def pair_rounds(subject: Subject, count: int, seed: int) -> Iterator[Round]:
                 clean, corrupted = _changed(rows, size, share, random)
             if len(clean):
                 found += _checked(subject, clean, corrupted)
-            near = _near(each.texts, max(1, count // 4), random)
+            others = NEAREST_OF if number < NEAR_ROUNDS else 1
+            near = _near(each.texts, max(1, count // 4), others, random)
             if near is not None and not is_all:
                 found += _checked(subject, *near)
+        if _writes(subject):
+            every = [text for each in sampled.by_length for text in _inputs(subject, each.texts)]
+            found += _rewritten(subject, _of_other_lengths(every)[:count])
         yield Round(_joined(found), is_all)
         if is_all:
             return
@@ -122,15 +130,15 @@ def _changed(texts: Ids, size: int, count: int, random: np.random.Generator) -> 
     return clean, corrupted % size
 
 
-def _near(texts: Ids, count: int, random: np.random.Generator) -> tuple[Ids, Ids] | None:
-    """Pairs of texts, each with the nearest of a few others."""
+def _near(texts: Ids, count: int, others: int, random: np.random.Generator) -> tuple[Ids, Ids] | None:
+    """Pairs of texts, each with the nearest of so many others."""
     if len(texts) < 2:
         return None
     rows = random.integers(0, len(texts), size=count)
-    others = random.integers(0, len(texts), size=(count, NEAREST_OF))
-    differ = (texts[rows][:, None] != texts[others]).sum(axis=2)  # [pair, other]
+    drawn = random.integers(0, len(texts), size=(count, others))
+    differ = (texts[rows][:, None] != texts[drawn]).sum(axis=2)  # [pair, other]
     differ[differ == 0] = texts.shape[1] + 1
-    nearest = others[np.arange(count), differ.argmin(axis=1)]
+    nearest = drawn[np.arange(count), differ.argmin(axis=1)]
     return texts[rows], texts[nearest]
 
 
@@ -139,12 +147,15 @@ FIELDS = ("clean", "corrupted", "meant", "instead")
 NEAREST_OF = 32
 """Of so many drawn texts the nearest is taken."""
 
+NEAR_ROUNDS = 2
+"""After so many rounds any other text is taken, which may have another structure."""
+
 
 def _checked(subject: Subject, clean: Ids, corrupted: Ids) -> Iterator[Pairs]:
     """The pairs that are allowed, with what is meant, and what is written after a changed input."""
-    prompts = subject.prompts
-    if is_restricted(prompts) and prompts.writes > 1:
-        yield from _rewritten(subject, clean, corrupted)
+    if _writes(subject):
+        pairs = zip(_inputs(subject, clean), _shortened(subject, clean, corrupted), strict=True)
+        yield from _rewritten(subject, pairs)
         return
     differ = (clean != corrupted).any(axis=1)
     clean, corrupted = clean[differ], corrupted[differ]
@@ -154,39 +165,64 @@ def _checked(subject: Subject, clean: Ids, corrupted: Ids) -> Iterator[Pairs]:
     yield from _meant(subject, clean, corrupted, asked)
 
 
-def _rewritten(subject: Subject, clean: Ids, corrupted: Ids) -> Iterator[Pairs]:
+def _writes(subject: Subject) -> bool:
+    """Whether what a program writes is a part of its prompts."""
+    return is_restricted(subject.prompts) and subject.prompts.writes > 1
+
+
+def _shortened(subject: Subject, clean: Ids, corrupted: Ids) -> list[tuple[int, ...]]:
+    """The corrupted texts, as far as the inputs of the clean ones go."""
+    inputs = _inputs(subject, clean)
+    return [tuple(row[: len(one)]) for row, one in zip(corrupted.tolist(), inputs, strict=True)]
+
+
+def _inputs(subject: Subject, texts: Ids) -> list[tuple[int, ...]]:
+    """Texts without what the program wrote at their ends."""
+    tokens = subject.circuits.vocabulary.tokens
+    return [
+        tuple(row[: len(row) - subject.prompts.written([tokens[place] for place in row])])
+        for row in texts.tolist()
+    ]
+
+
+def _of_other_lengths(inputs: Iterable[tuple[int, ...]]) -> list[InputPair]:
+    """Pairs of inputs of different lengths that begin alike, both ways round."""
+    found: list[InputPair] = []
+    for one, other in pairwise(sorted(set(inputs))):
+        if len(one) != len(other):
+            found += [(one, other), (other, one)]
+    return found
+
+
+def _rewritten(subject: Subject, pairs: Iterable[InputPair]) -> Iterator[Pairs]:
     """Pairs whose inputs differ, each with what is written after it."""
-    prompts = subject.prompts
-    source = subject.source if isinstance(subject.source, Program) else subject.model
-    full: dict[tuple[int, ...], tuple[int, ...]] = {}
-    pairs: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-    for one, other in zip(clean.tolist(), corrupted.tolist(), strict=True):
-        tokens = [subject.circuits.vocabulary.tokens[place] for place in one]
-        length = len(one) - prompts.written(tokens)
-        pair = tuple(one[:length]), tuple(other[:length])
-        if pair[0] != pair[1]:
-            pairs.append(pair)
-    by_length: dict[int, set[tuple[int, ...]]] = {}
-    for each in {text for pair in pairs for text in pair}:
-        by_length.setdefault(len(each), set()).add(each)
-    for _, texts in sorted(by_length.items()):
-        rows = np.array(sorted(texts), dtype=np.int64)
-        rows = rows[prompts.inputs_among(rows)]
-        if not len(rows):
-            continue
-        for written in written_from(prompts, iter([rows]), following_in(source)):
-            for row in written.texts.tolist():
-                full[tuple(row[: written.shortest])] = tuple(row)
+    pairs = [pair for pair in pairs if pair[0] != pair[1]]
+    full = _written(subject, {text for pair in pairs for text in pair})
     found: dict[int, list[tuple[tuple[int, ...], tuple[int, ...], int]]] = {}
     for one, other in pairs:
         if one in full and other in full:
-            length = min(len(full[one]), len(full[other]))
-            found.setdefault(length, []).append((full[one][:length], full[other][:length], len(one)))
+            length, longer = min(len(full[one]), len(full[other])), max(len(one), len(other))
+            if longer <= length:
+                found.setdefault(length, []).append((full[one][:length], full[other][:length], longer))
     for length, listed in sorted(found.items()):
         ones, others = (np.array([each[i] for each in listed], dtype=np.int64) for i in (0, 1))
-        inputs = np.array([each[2] for each in listed])
-        asked = np.arange(length)[None, :] >= inputs[:, None] - 1
+        longer_inputs = np.array([each[2] for each in listed])
+        asked = np.arange(length)[None, :] >= longer_inputs[:, None] - 1
         yield from _meant(subject, ones, others, asked)
+
+
+def _written(subject: Subject, inputs: set[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Those of some texts that are inputs, each with what is written after it."""
+    prompts, source = subject.prompts, subject.source
+    following = following_in(source if isinstance(source, Program) else subject.model)
+    full: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for length in sorted(set(map(len, inputs))):
+        rows = np.array(sorted(text for text in inputs if len(text) == length), dtype=np.int64)
+        rows = rows[prompts.inputs_among(rows)]
+        for written in written_from(prompts, iter([rows] if len(rows) else []), following):
+            for row in written.texts.tolist():
+                full[tuple(row[: written.shortest])] = tuple(row)
+    return full
 
 
 def _asked(subject: Subject, texts: Ids) -> Flags:

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 
-READERS = {"test_eap_ig.py": "eap", "test_pyvene.py": "pyvene", "test_saelens.py": "sae_lens"}
+READERS = {
+    "test_eap_ig.py": "eap",
+    "test_nnsight_exchange.py": "nnsight",
+    "test_pyvene.py": "pyvene",
+    "test_saelens.py": "sae_lens",
+}
 """What each file needs."""
 
 collect_ignore = [file for file, tool in READERS.items() if not importlib.util.find_spec(tool)]

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-HASHED = ("build", "demo", "test")
+HASHED = ("build", "demo", "test", "readers")
 
 
 def text(name):
@@ -50,6 +50,9 @@ def test_every_requirement_is_locked_in_an_allowed_version():
     assert missed(backend, "build") == set()
     assert missed(asked(), "demo") == set()
     assert missed(asked(*EXTRAS), "test", "torch") == set()
+    assert missed(asked(), "readers") == set()
+    lines = (ROOT / "requirements" / "readers.in").read_text(encoding="utf-8").splitlines()
+    assert missed([Requirement(line) for line in lines if line[0] != "#"], "readers") == set()
 
 
 @pytest.mark.parametrize("file", HASHED)
@@ -61,7 +64,9 @@ def test_every_locked_package_has_a_hash(file):
 def test_torch_is_locked_by_its_version_alone_since_its_builds_differ():
     assert pins("torch")["torch"] == pins("torch")["torch"].partition("+")[0]
     assert "--hash" not in text("torch")
-    assert not {name for name in pins("test") if re.match(r"(torch|triton|nvidia-|cuda-)", f"{name}-")}
+    for file in ("test", "readers"):
+        builds = {name for name in pins(file) if re.match(r"(torch|triton|nvidia-|cuda-)", f"{name}-")}
+        assert not builds
 
 
 def test_no_file_of_the_lock_names_an_index():

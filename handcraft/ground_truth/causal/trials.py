@@ -161,7 +161,8 @@ class Trials:
             share = self.count * texts / sum(len(each.texts) for each in self.samples)
             numbers = length * self.model.shape.n_embd
             left = max(1, round(min(share, max(FEWEST, self.budget // numbers))))
-            chosen, is_every = _chosen(sample, number, DRAWN * left, random)
+            reached = _reached(sample.asked, causal=self.mechanisms.meaning.causal)
+            chosen, is_every = _chosen(sample.codes(number), reached, DRAWN * left, random)
             is_all = is_all and is_every
             step = max(FEWEST, AT_ONCE // numbers)
             for start in range(0, len(chosen[0]), step):
@@ -184,6 +185,8 @@ class Trials:
         setting = Setting(number, where, Column(sample.codes(number)[sources], values))
         after = self.mechanisms.run(sample.texts[bases], setting)
         later = np.arange(sample.texts.shape[1]) >= positions[:, None]
+        if not self.mechanisms.meaning.causal:
+            later = np.ones_like(later)
         compared = sample.asked[bases] & later & after.is_defined
         changes = (compared & (after.answers != sample.outcome.answers[bases])).any(axis=1)
         return Exchanges(sample, bases, sources, positions, after.answers, compared, changes)
@@ -234,16 +237,28 @@ class Trials:
         return Tally(tried, right, changing, undefined, is_all, wrong)
 
 
+def _reached(asked: Flags, *, causal: bool) -> Flags:
+    """Whether a change at a position can reach an answer that is asked for: [text, position]."""
+    if not causal:
+        return np.broadcast_to(asked.any(axis=1, keepdims=True), asked.shape)
+    return np.asarray(np.logical_or.accumulate(asked[:, ::-1], axis=1)[:, ::-1])
+
+
 def _chosen(
-    sample: Sample, number: int, count: int, random: np.random.Generator
+    codes: Ids, reached: Flags, count: int, random: np.random.Generator
 ) -> tuple[tuple[Ids, Ids, Ids], bool]:
-    """Pairs of texts with different values at a position, and whether these are all."""
-    codes = sample.codes(number)
-    asked_later: Flags = np.logical_or.accumulate(sample.asked[:, ::-1], axis=1)[:, ::-1]
+    """Pairs of texts with different values at a position, and whether these are all.
+
+    Args:
+        codes: of the values, 0 for none: [text, position].
+        reached: whether a change there can reach an answer: [text, position].
+        count: how many pairs are wanted at most.
+        random: what they are drawn with.
+    """
     texts, length = codes.shape
     if texts * texts * length <= 1 << 20:
         differs = (codes[:, None] != codes[None]) & (codes[:, None] > 0) & (codes[None] > 0)
-        every: npt.NDArray[np.int64] = np.argwhere(differs & asked_later[:, None])
+        every: npt.NDArray[np.int64] = np.argwhere(differs & reached[:, None])
         if len(every) > count:
             picked = every[random.choice(len(every), count, replace=False)]
             return (picked[:, 0], picked[:, 1], picked[:, 2]), False
@@ -255,6 +270,6 @@ def _chosen(
     bases, sources = (random.integers(0, texts, 8 * count) for _ in range(2))
     positions = random.choice(varied, 8 * count)
     base, source = codes[bases, positions], codes[sources, positions]
-    kept = (base != source) & (base > 0) & (source > 0) & asked_later[bases, positions]
+    kept = (base != source) & (base > 0) & (source > 0) & reached[bases, positions]
     picked = np.flatnonzero(kept)[:count]
     return (bases[picked], sources[picked], positions[picked]), False

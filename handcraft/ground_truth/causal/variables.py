@@ -6,12 +6,13 @@ the causal model. An expression without a right place is no variable, and it is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.circuits import Subspace
 from handcraft.errors import GroundTruthError
 from handcraft.ground_truth.causal.mechanisms import Ids, Mechanisms
 from handcraft.ground_truth.causal.places import Place, Places, Seen
@@ -26,6 +27,9 @@ from handcraft.language import Program
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Constant, Node, is_position
 from handcraft.origin import Origin
+
+FIRST = 16
+"""How many interventions are tried at a place before all of them: most wrong places fail at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,45 +221,71 @@ class _Search:
         if not any(each.compared.any() for each in exchanges):
             return LeftOut(name, number, "no two texts differ in it alone before an answer")
         self.has_tried = True
-        best: Tally | None = None
-        tried: set[tuple[int, tuple[object, ...]]] = set()
+        few = [each.defined(FIRST) for each in exchanges[:1]]
+        best: tuple[int, Place] | None = None
+        for place in self._places_of(number):
+            first = self._tried(place, few)
+            if first.tried == first.right:
+                tally = self._tried(place, exchanges, is_all=is_all)
+                if tally.is_right:
+                    return self._made(number, name, parents, place, tally, exchanges)
+            if best is None or first.right > best[0]:
+                best = first.right, place
+        if best is None:
+            return LeftOut(name, number, "it is read before all of it is written")
+        why = "other weights read what it is computed from, so an exchange changes only a part"
+        return LeftOut(name, number, why, self._tried(best[1], exchanges, is_all=is_all))
+
+    def _places_of(self, number: int) -> Iterator[Place]:
+        """The candidates of an expression, each once."""
+        seen: set[tuple[int, tuple[Subspace, ...]]] = set()
         for place in self.places.candidates(number):
-            if (place.state, place.subspaces) in tried:
-                continue
-            tried.add((place.state, place.subspaces))
-            featurizer = Featurizer.of(place.subspaces, self.subject.layout)
-            done = model_state(self.subject, place.state)
-            tally = self.trials.tally(exchanges, done, featurizer, is_all=is_all)
-            if tally.is_right:
-                words = self.places.codewords(number, place)
-                values = tuple(words)
-                node = self.mechanisms.nodes[number]
-                projected = self.trials.tally(
-                    exchanges, done, featurizer, is_all=is_all, is_orthogonal=True
-                )
-                return Variable(
-                    name,
-                    number,
-                    node.origin,
-                    place,
-                    done,
-                    featurizer,
-                    values,
-                    np.array([words[value] for value in values]),
-                    self.places.is_exact(number, place),
-                    self._positions(number),
-                    parents,
-                    tally,
-                    projected,
-                    tuple(exchanges),
-                )
-            best = tally if best is None or tally.right > best.right else best
-        why = (
-            "it is read before all of it is written"
-            if best is None
-            else "other weights read what it is computed from, so an exchange changes only a part"
+            if (place.state, place.subspaces) not in seen:
+                seen.add((place.state, place.subspaces))
+                yield place
+
+    def _tried(
+        self,
+        place: Place,
+        exchanges: Sequence[Exchanges],
+        *,
+        is_all: bool = False,
+        is_orthogonal: bool = False,
+    ) -> Tally:
+        """What comes of interventions at a place."""
+        done = model_state(self.subject, place.state)
+        featurizer = Featurizer.of(place.subspaces, self.subject.layout)
+        return self.trials.tally(
+            exchanges, done, featurizer, is_all=is_all, is_orthogonal=is_orthogonal
         )
-        return LeftOut(name, number, why, best)
+
+    def _made(
+        self,
+        number: int,
+        name: str,
+        parents: tuple[str, ...],
+        place: Place,
+        tally: Tally,
+        exchanges: Sequence[Exchanges],
+    ) -> Variable:
+        """The variable of an expression whose place is right."""
+        words = self.places.codewords(number, place)
+        return Variable(
+            name,
+            number,
+            self.mechanisms.nodes[number].origin,
+            place,
+            model_state(self.subject, place.state),
+            Featurizer.of(place.subspaces, self.subject.layout),
+            tuple(words),
+            np.array([*words.values()]),
+            self.places.is_exact(number, place),
+            self._positions(number),
+            parents,
+            tally,
+            self._tried(place, exchanges, is_all=tally.is_all, is_orthogonal=True),
+            tuple(exchanges),
+        )
 
     def _positions(self, number: int) -> tuple[int, ...]:
         found: set[int] = set()

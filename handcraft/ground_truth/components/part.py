@@ -24,9 +24,14 @@ from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.subject import Subject
 from handcraft.language import Program
+from handcraft.progress import advance
 
 LIST_FILE = "components.json"
 TENSORS_FILE = "components.safetensors"
+
+
+ABLATED_UP_TO = 1024
+"""Of more components the first ones are left out one by one; that takes a run of the model for each."""
 
 
 def make_components(subject: Subject, wanted: Wanted) -> Made:
@@ -71,7 +76,7 @@ def make_components(subject: Subject, wanted: Wanted) -> Made:
 def _ablations(
     subject: Subject, components: Sequence[Component], wanted: Wanted
 ) -> list[Ablation | None]:
-    """What changes without each component; None for a model that predicts nothing."""
+    """What changes without each component; None where that is not tried."""
     if not subject.predicts:
         return [None] * len(components)
     mechanisms: Mechanisms | None = None
@@ -82,7 +87,12 @@ def _ablations(
             mechanisms = None
     contexts = sample_contexts(subject, wanted.examples, wanted.seed).by_length
     baselines = [Baseline.of(subject.model, each, mechanisms) for each in contexts]
-    return [ablate(subject.model, each, baselines, mechanisms) for each in components]
+    found: list[Ablation | None] = []
+    for number, each in enumerate(components):
+        advance("leave out components", number, len(components))
+        is_tried = number < ABLATED_UP_TO
+        found.append(ablate(subject.model, each, baselines, mechanisms) if is_tried else None)
+    return found
 
 
 def _component(number: int, component: Component, ablation: Ablation | None) -> dict[str, object]:

@@ -13,7 +13,15 @@ from safetensors.numpy import load
 from small_programs import adder, echo, twice
 from sweeps import sweep
 
-from handcraft import Program, compile_program, compile_sequences, predict, read_checkpoint
+from handcraft import (
+    Program,
+    Prompts,
+    compile_program,
+    compile_sequences,
+    predict,
+    read_checkpoint,
+    select,
+)
 from handcraft.errors import CompileError, GroundTruthError
 from handcraft.ground_truth import Wanted, of_checkpoint, of_compiled
 from handcraft.ground_truth.causal import trials
@@ -109,6 +117,18 @@ def test_reading_what_was_written_gives_it_back(name):
         one = np.eye(featurizer.read.shape[1])
         assert np.allclose(featurizer.read.T @ featurizer.write, one)
         assert np.allclose(featurizer.basis.T @ featurizer.basis, one)
+
+
+def test_variables_of_a_model_without_mask_are_exchanged_too():
+    prompts = Prompts("ab", 4, causal=False)
+    any_b = select(prompts.token == "b", True).exists()
+    program = Program(
+        prompts=prompts, rules=[predict("b").when(any_b), predict(prompts.token).otherwise()]
+    )
+    found = causal_model(of_compiled(compile_program(program)), Wanted())
+    assert found.variables[0].name == "token"
+    for variable in found.variables:
+        assert variable.tally.tried == variable.tally.right > 0
 
 
 def checked(program):

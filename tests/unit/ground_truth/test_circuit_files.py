@@ -81,7 +81,7 @@ def test_the_summary_lists_what_no_pair_shows():
 
 
 def test_edges_that_are_needed_only_together_say_so():
-    """What two heads say of one window: the answer stays without one of them, and not without both."""
+    """What two heads say of one window: without one the answer stays, without both it changes."""
     usual = {"a": Fraction(1, 2), "b": Fraction(1, 6), "c": Fraction(1, 3)}
     other = {"a": Fraction(1, 3), "b": Fraction(1, 6), "c": Fraction(1, 2)}
     rules = [predict(other).after("aaa"), predict(usual).otherwise()]

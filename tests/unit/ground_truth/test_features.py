@@ -22,12 +22,20 @@ from handcraft.ground_truth.ideal_states import ideal_states
 from handcraft.testing import rule_programs, sequence_programs
 
 
+SMALL = 1 / 16
+"""No bound is larger: numbers that are stored for different values differ by much more."""
+
+
 def texts_of(subject, count, seed):
     return [each.texts for each in sample_contexts(subject, count, seed).by_length]
 
 
 def largest_difference(subject, states, texts):
-    """How far the stream of the model is from what features add up to, over the stated bound."""
+    """How far the stream of the model is from what features add up to, over the stated bound.
+
+    The bound grows with the difference in the sample, so it must be small itself.
+    """
+    assert max(state.bound for state in states) <= SMALL
     worst = 0.0
     for rows in texts:
         ideal, streams = ideal_states(subject.circuits, rows), stream_states(subject.model, rows)
