@@ -24,6 +24,9 @@ GALLERY = (
 PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 """To explain a failure, every line that ran is traced, also where a test is about failing."""
 
+# How much `handcraft.testing` tries in our own tests: no more in CI, where it would by default.
+os.environ.setdefault("HANDCRAFT_PROFILE", "ci" if os.environ.get("HANDCRAFT_DEEP") else "dev")
+
 settings.register_profile("dev", deadline=None, max_examples=EXAMPLES, phases=PHASES)
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")

@@ -148,7 +148,7 @@ def margin_test(meaning: str, more: str = "") -> Section:
         f"""\
 def test_no_margin_is_thin():
     found = thinnest_margin(model, {meaning}{more})
-    assert found.margin >= LEAST_MARGIN, found
+    assert found.margin >= LEAST_MARGIN, str(found)
 """,
         {"handcraft.testing": ("thinnest_margin",)},
     )

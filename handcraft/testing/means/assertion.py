@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from handcraft.errors import AnswerError, PromptError
+from handcraft.errors import AnswerError, HandcraftError, PromptError
 from handcraft.testing.means.by_hypothesis import try_examples
 from handcraft.testing.means.explainer import explainer
 from handcraft.testing.means.found import Agreement, Disagreement
@@ -74,34 +74,49 @@ def assert_means(
     62 prompts (all), margin ... (<doctest ...>:1, <lambda>)
     """
     __tracebackhide__ = True
-    case = meaning if isinstance(meaning, RuleCase) else None
-    subject, meant = subject_and_meaning(model, meaning, vocabulary, reads)
-    trying = Trying(subject, meant, None if case is None else case.number)
-    given: Given = case.given if case is not None and prompts is None else prompts
     chosen = profile()
-    if hasattr(given, "example"):
-        return _by_strategy(trying, given, least_margin, chosen.examples, seed)
-    trials = trials_of(
-        given,
-        meant,
-        longest=longest,
-        model=subject.model,
-        every_up_to=chosen.every_up_to if every_up_to is None else every_up_to,
-        sample=chosen.sample if sample is None else sample,
-        seed=seed,
-    )
-    check_fits(subject, trials)
-    tally = Tally(trying, least_margin)
+    every_up_to = chosen.every_up_to if every_up_to is None else every_up_to
+    sample = chosen.sample if sample is None else sample
+    try:
+        case = meaning if isinstance(meaning, RuleCase) else None
+        subject, meant = subject_and_meaning(model, meaning, vocabulary, reads)
+        trying = Trying(subject, meant, None if case is None else case.number)
+        given: Given = case.given if case is not None and prompts is None else prompts
+        if hasattr(given, "example"):
+            return _by_strategy(trying, given, least_margin, chosen.examples, seed)
+        trials = trials_of(
+            given,
+            meant,
+            longest=longest,
+            model=subject.model,
+            every_up_to=every_up_to,
+            sample=sample,
+            seed=seed,
+        )
+        check_fits(subject, trials)
+        return _agreement(
+            Tally(trying, least_margin), trials, chosen.examples if hunt_thin_margins else 0, seed
+        )
+    except HandcraftError as error:  # from here: our own frames say nothing to the reader
+        raise error.with_traceback(None) from error.__cause__
+
+
+def _agreement(tally: Tally, trials: Trials | Listed, examples: int, seed: int) -> Agreement:
+    """Try all inputs, hunt if `examples` are to be made for that, and raise what was found wrong."""
+    __tracebackhide__ = True
     try_all(tally, trials)
     _raise_wrong(tally, trials)
     if not tally.tried:
+        meant = tally.trying.meaning
         raise PromptError(
             "no prompt was tried",
-            where=f"the meaning {meant.reason(-1) if not meant.rules else subject.model.name}",
+            where=f"the meaning {meant.reason(-1)}"
+            if not meant.rules
+            else "the prompts of the program",
             fix="allow some prompts, and say what is meant after them",
         )
-    if hunt_thin_margins and not trials.is_all:
-        hunt(tally, trials, examples=chosen.examples, seed=seed)
+    if examples and not trials.is_all:
+        hunt(tally, trials, examples=examples, seed=seed)
         _raise_wrong(tally, trials)
     return Agreement(tally.tried, trials.is_all, tally.thinnest[0][2], tuple(tally.counts.values()))
 

@@ -140,8 +140,8 @@ class Disagreement(AssertionError):
         wrong = self.wrong
         lines = [self._what(), f"  where:  {wrong.reason}", f"  margin: {self._margin()}"]
         shortest = "no shorter prompt fails" if self.is_shortest else "a shorter one may fail too"
-        tokens = "1 token" if wrong.tokens == 1 else f"{wrong.tokens} tokens"
-        lines.append(f"  prompt: {tokens}; {shortest}")
+        tokens = f"{wrong.tokens} tokens; {shortest}" if wrong.tokens > 1 else "1 token"
+        lines.append(f"  prompt: {tokens}")
         which = "all there are" if self.is_all else "a sample"
         lines.append(f"  failed: {self.failed:,} of {self.tried:,} prompts ({which})")
         lines += self._by_rule()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handcraft.errors import PromptError
+from handcraft.errors import HandcraftError, PromptError
 from handcraft.testing.means.assertion import check_fits, subject_and_meaning, try_all
 from handcraft.testing.means.found import Margin
 from handcraft.testing.means.meaning import Reads
@@ -47,22 +47,29 @@ def thinnest_margin(
         AnswerError: the model raised an error, or its answer is no logits.
         PromptError: no prompt is allowed.
     """
+    __tracebackhide__ = True
     chosen = profile()
-    subject, meant = subject_and_meaning(model, meaning, vocabulary, reads)
-    trials = trials_of(
-        prompts,
-        meant,
-        longest=longest,
-        model=subject.model,
-        every_up_to=chosen.every_up_to,
-        sample=chosen.sample,
-        seed=seed,
-    )
-    check_fits(subject, trials)
-    tally = Tally(Trying(subject, meant))
-    try_all(tally, trials)
-    if not tally.thinnest:
-        raise PromptError("no prompt was tried", fix="allow some prompts, and say what follows them")
-    if not trials.is_all:
-        hunt(tally, trials, examples=chosen.examples if examples is None else examples, seed=seed)
+    try:
+        subject, meant = subject_and_meaning(model, meaning, vocabulary, reads)
+        trials = trials_of(
+            prompts,
+            meant,
+            longest=longest,
+            model=subject.model,
+            every_up_to=chosen.every_up_to,
+            sample=chosen.sample,
+            seed=seed,
+        )
+        check_fits(subject, trials)
+        tally = Tally(Trying(subject, meant))
+        try_all(tally, trials)
+        if not tally.thinnest:
+            raise PromptError(
+                "no prompt was tried", fix="allow some prompts, and say what is meant after them"
+            )
+        if not trials.is_all:
+            made = chosen.examples if examples is None else examples
+            hunt(tally, trials, examples=made, seed=seed)
+    except HandcraftError as error:  # from here: our own frames say nothing to the reader
+        raise error.with_traceback(None) from error.__cause__
     return tally.thinnest[0][2]

@@ -55,19 +55,19 @@ class Trials:
     def is_all(self) -> bool:
         """Whether every input is tried."""
         known = self._known
-        return known is not None and known.count <= self.every_up_to
+        return known is not None and known.count <= max(self.every_up_to, self.sample // 2)
 
     def __iter__(self) -> Iterator[Ids]:
         """The inputs as places in the vocabulary, [text, position], the shorter ones first."""
         known = self._known
-        if known is not None and known.count <= self.every_up_to:
+        if self.is_all and known is not None:
             yield from known
             return
         count, short = self.sample, 0
         if known is not None and (listed := self._listed(self.sample // 2)):
             yield from listed
             count, short = self.sample - listed.count, listed.longest
-        for texts in sorted(self._drawn(count), key=lambda rows: rows.shape[1]):
+        for texts in sorted(self._drawn(count, short + 1), key=lambda rows: rows.shape[1]):
             if short < texts.shape[1] <= self.longest:
                 yield np.unique(texts, axis=0)
 
@@ -100,7 +100,8 @@ class Trials:
             fits = shorter if shorter.count else fits
         return fits
 
-    def _drawn(self, count: int) -> Iterator[Ids]:
+    def _drawn(self, count: int, shortest: int) -> Iterator[Ids]:
+        """Random inputs of all lengths from the shortest that is wanted; some may be shorter."""
         if is_restricted(self.prompts):
             yield from drawn_texts(self.prompts, count, self.seed)
             return
@@ -109,7 +110,7 @@ class Trials:
         if source is None:
             source = _without_rules(self.prompts)
         change, size = change_of(source), len(self.prompts.vocabulary)
-        lengths = random.integers(1, self.longest + 1, size=count)
+        lengths = random.integers(shortest, self.longest + 1, size=count)
         for length, rows in zip(*np.unique(lengths, return_counts=True), strict=True):
             texts = random.integers(0, size, size=(int(rows), int(length)))
             yield change(texts, random)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -16,7 +17,14 @@ from handcraft import BLOCK, Program, Prompts, compile_program, predict
 from handcraft.errors import AnswerError, AssumptionError, HandcraftError, PromptError, VocabularyError
 from handcraft.language import parse_rules
 from handcraft.proofs.plant import plant
-from handcraft.testing import Disagreement, assert_means, rule_programs, sequence_programs
+from handcraft.testing import (
+    Disagreement,
+    assert_means,
+    rule_programs,
+    sequence_programs,
+    thinnest_margin,
+)
+from handcraft.testing.profiles import profile
 
 AAB = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
 
@@ -82,11 +90,16 @@ def test_the_prompt_that_is_named_is_the_shortest_and_earliest_that_fails(data):
         assert_means(model, lambda _: "a", vocabulary="ab", longest=6)
     assert caught.value.wrong.prompt == min(wrong, key=lambda text: (len(text), text))
     assert (caught.value.failed, caught.value.is_shortest) == (len(wrong), True)
-    if len(wrong) > 1:
-        return
-    with pytest.raises(Disagreement) as caught:
-        assert_means(model, lambda _: "a", vocabulary="ab", longest=6, every_up_to=60, sample=2_000)
-    assert caught.value.wrong.prompt in wrong
+    try:
+        assert not assert_means(
+            model, lambda _: "a", vocabulary="ab", longest=6, every_up_to=10, sample=120
+        ).is_all
+    except Disagreement as error:
+        found = error.wrong.prompt
+        caught_among_some = found in wrong and not error.is_all
+    else:
+        caught_among_some = all(len(text) > 4 for text in wrong)  # shorter ones are always tried
+    assert caught_among_some
 
 
 def test_a_long_prompt_that_fails_is_shrunk_to_what_matters():
@@ -321,3 +334,23 @@ def test_the_same_prompts_are_tried_each_time():
         return seen
 
     assert tried(0) == tried(0) != tried(1)
+
+
+def test_a_sample_is_as_large_as_the_profile_says():
+    """Half of it are all of the shortest prompts; few of the others are drawn twice."""
+    found = assert_means(lambda ids: [1.0, 0.0, 0.0], lambda _: "a", vocabulary="abc", longest=30)
+    assert 0.8 * profile().sample < found.tried <= profile().sample
+
+
+def test_no_frame_of_ours_is_between_the_reader_and_an_error():
+    def crash(ids):
+        raise ValueError("in the model")
+
+    for error, arguments in ((AnswerError, {"longest": 3}), (PromptError, {})):
+        with pytest.raises(error) as caught:
+            assert_means(crash, lambda _: "a", vocabulary="ab", **arguments)
+        assert [entry.name for entry in caught.traceback[1:]] == ["assert_means"]
+    with pytest.raises(AnswerError) as caught:
+        thinnest_margin(crash, lambda _: "a", vocabulary="ab", longest=3)
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert traceback.extract_tb(caught.value.__cause__.__traceback__)[-1].name == "crash"
