@@ -269,7 +269,7 @@ class WindowMeaning:
             for root in self.roots
             if root in numbers
         }
-        return self.evaluator.undecided(numbers, wanted)
+        return self.evaluator.undecided(numbers, wanted, {})
 
     def distinguished(self, window: Window, nodes: Sequence[int], atom: int) -> Ids:
         """What nodes that read an atom make of each token, in numbers: [token, node].
