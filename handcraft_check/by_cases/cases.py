@@ -24,6 +24,7 @@ from handcraft_check.by_cases.attend import Sources, attend
 from handcraft_check.by_cases.states import Store, alike, coarsened, coarsened_stream, distinct, hull
 from handcraft_check.layers.model import Model
 from handcraft_check.program.evaluate import Evaluator
+from handcraft_check.program.undecided import told_apart
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -150,7 +151,7 @@ class Entries:
                 (i, node) for i, node in enumerate(self.crossing, len(self.stores)) if node in read
             ]
             told = [
-                tuple(evaluator.told_apart(reader, node, int(row[i])) for i, node in columns)
+                tuple(told_apart(evaluator, reader, node, int(row[i])) for i, node in columns)
                 for row in table
             ]
             first = {each: number for number, each in enumerate(dict.fromkeys(told))}

@@ -23,6 +23,7 @@ from handcraft_check.program.domain import Domain
 from handcraft_check.program.evaluate import Evaluated, Evaluator
 from handcraft_check.program.meaning import Meaning
 from handcraft_check.program.sets import Set, is_one
+from handcraft_check.program.undecided import blamed
 from handcraft_check.program.values import ValueReader
 
 Ids = npt.NDArray[np.int64]
@@ -267,7 +268,7 @@ class Proof:
         """The sources that keep nodes from having one value each."""
         if not wanted:
             return Blamed.nobody(len(next(iter(meant.numbers.values()))))
-        return Blamed.by_nodes(*self.evaluator.blamed(meant, wanted))
+        return Blamed.by_nodes(*blamed(self.evaluator, meant, wanted))
 
     def _judged(self, ran: Ran, answers: Ids) -> Judged:
         """What surely holds of the logits of some cases."""

@@ -7,7 +7,7 @@ allowed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -126,70 +126,6 @@ class Evaluator:
         """What holds of the sets of a node: [row]."""
         return np.asarray(self.sets[number].flags(test)[numbers])
 
-    def blamed(self, found: Evaluated, wanted: Mapping[int, Flags]) -> tuple[Ids, Ids]:
-        """The source that must be decided so that nodes have one value, and who reads it: [row] each.
-
-        From each wanted node the search goes on to what it reads that has several values. Where nothing
-        helps, both are -1.
-        """
-        need = self.undecided(found.numbers, wanted, found.own)
-        chosen, reader = np.full((2, len(next(iter(found.numbers.values())))), -1)
-        for number in sorted(need.keys() & found.blame.keys(), reverse=True):
-            source = found.blame[number]
-            is_here = need[number] & (source >= 0)
-            chosen, reader = np.where(is_here, source, chosen), np.where(is_here, number, reader)
-        return chosen, reader
-
-    def undecided(
-        self, numbers: Mapping[int, Ids], wanted: Mapping[int, Flags], own: Mapping[int, Flags]
-    ) -> dict[int, Flags]:
-        """The nodes that leave others undecided: those wanted, and what of several values they read.
-
-        Args:
-            numbers: for each node, the number of its set: [row]; a node that is left out has one value.
-            wanted: where nodes should have one value: [row] each.
-            own: for each aggregate, where it may read its own position: [row]; everywhere, if left out.
-        """
-        need = {number: flags.copy() for number, flags in wanted.items()}
-        for number in reversed(self.needed):
-            if number not in need:
-                continue
-            node, here = self.nodes[number], need[number]
-            for read in node.here | node.elsewhere:
-                if read in numbers:
-                    several = here & ~self.sets[read].single[numbers[read]]
-                    if number in own and read not in node.here:
-                        several &= own[number]
-                    if node.op == "choice" and node.of.count(read) == 1 and node.of[0] in numbers:
-                        several &= ~self._is_left(node, read, numbers)
-                    need[read] = need[read] | several if read in need else several
-        return need
-
-    def _is_left(self, node: Node, read: int, numbers: Mapping[int, Ids]) -> Flags:
-        """Where a choice surely has the other value than that of a node that it reads once: [row]."""
-        flag, yes, _ = node.of
-        if read == flag:
-            return np.zeros(len(numbers[flag]), dtype=bool)
-        return self.flags(flag, numbers[flag], frozenset({read != yes}).__eq__)
-
-    def told_apart(self, reader: int, node: int, number: int) -> Hashable:
-        """What an aggregate tells apart of the sets of a node: those that are equal here are one to it.
-
-        What only functions of one argument read of the latest or earliest source are their results.
-
-        Args:
-            reader: the aggregate.
-            node: that it reads at other positions.
-            number: of a set of that node.
-        """
-        aggregate, users = self.nodes[reader], self.users[reader]
-        keys = {match.key for case in aggregate.cases for match in case}
-        if aggregate.how not in ("latest", "earliest") or node in keys or None in users:
-            return number
-        values = [self.sets[node].listed[number]]
-        found = (_results(self.nodes[user], values) for user in users if user is not None)
-        return tuple(frozenset(each) for each in found)
-
     def pointwise(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
         """The sets of a node that reads others at its own position: [row]."""
         if node.op == "sum" and len(node.of) > 1:
@@ -198,7 +134,7 @@ class Evaluator:
         listed = []
         for row in zip(*(numbers[each][first].tolist() for each in node.of), strict=True):
             given = [self.sets[each].listed[code] for each, code in zip(node.of, row, strict=True)]
-            listed.append(sets.number(_results(node, given)))
+            listed.append(sets.number(results_of(node, given)))
         return np.array(listed, dtype=np.int64)[places]
 
     def _sum(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
@@ -398,7 +334,8 @@ def _users(nodes: Sequence[Node], needed: Iterable[int], roots: set[int]) -> dic
     return found
 
 
-def _results(node: Node, given: Sequence[Set]) -> Iterable[Any]:
+def results_of(node: Node, given: Sequence[Set]) -> Iterable[Any]:
+    """What a node may be, given the sets of those that it reads at its own position."""
     return _combined(given, lambda *row: value_of(node, row))
 
 
