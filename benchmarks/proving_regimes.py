@@ -16,6 +16,7 @@ from __future__ import annotations
 import runpy
 import sys
 import time
+from math import lcm
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,6 +46,7 @@ def proved(number: int) -> dict[str, Any]:
     from handcraft.errors import PrecisionError
     from handcraft.weights.layout import Sizes
     from handcraft_check.arithmetic.block_formats import BLOCK_FORMATS, SIZE
+    from handcraft_check.errors import CheckError
     from handcraft_check.prove import prove
 
     dtype, steps = [*REGIMES.values()][number // len(NAMES)]
@@ -57,7 +59,8 @@ def proved(number: int) -> dict[str, Any]:
         try:
             model = compile_program(program, dtype=dtype)
             if steps in BLOCK_FORMATS:
-                width = -(-model.model.shape.n_embd // SIZE) * SIZE
+                shape, step = model.model.shape, lcm(SIZE, model.model.shape.n_head)
+                width = -(-shape.n_embd // step) * step
                 model = compile_program(program, sizes=Sizes(n_embd=width))
             save(model, folder)
         except PrecisionError:
@@ -65,7 +68,10 @@ def proved(number: int) -> dict[str, Any]:
         if not (folder / "certificate.json").exists():
             return {"verdict": "no certificate"}
         start = time.process_time()
-        verdict = prove(folder, regime=steps)
+        try:
+            verdict = prove(folder, regime=steps)
+        except CheckError as error:
+            return {"verdict": f"refused: {error.what}"}
         found = {
             "verdict": verdict.word,
             "reason": verdict.reason,

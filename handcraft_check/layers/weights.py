@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import lcm
 
 import numpy as np
 
@@ -68,11 +69,11 @@ class Weights:
                     f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
                 )
             if regime.blocks:
-                tensor = _in_blocks(name, tensor, regime.blocks)
+                tensor = _in_blocks(name, tensor, regime.blocks, lcm(SIZE, config.n_head))
             found = weights_in_use(tensor, regime)
             if not np.isfinite(found.error).all():
                 raise CheckError(
-                    f"{name} has a number that is too large for {regime.blocks or regime.steps.name}",
+                    f"{name} has a number that is too large for {regime.steps.name}",
                     where="model.safetensors",
                 )
             return Bounded(exactly(found.center), exactly(found.error)) if is_exact else found
@@ -126,11 +127,17 @@ class Weights:
         return cls(wte, wpe, blocks, ln_f, matrix_in_use(transposed, Bounded(none, none), regime))
 
 
-def _in_blocks(name: str, tensor: Array, format: str) -> Array:
+def _in_blocks(name: str, tensor: Array, format: str, step: int) -> Array:
     """A tensor as a file with blocks has it.
 
     GGUF has matrices transposed: a row is what one number of the product reads. Embeddings of tokens
     are rows as they are. Embeddings of positions, and what is no matrix, stay in float32.
+
+    Args:
+        name: of the tensor.
+        tensor: of any shape.
+        format: of the blocks.
+        step: of widths that can be divided into blocks and into heads.
 
     Raises:
         CheckError: its rows cannot be divided into blocks.
@@ -142,7 +149,11 @@ def _in_blocks(name: str, tensor: Array, format: str) -> Array:
         raise CheckError(
             f"{name} has {rows.shape[1]} numbers a row, and {format} has blocks of {SIZE}",
             where="model.safetensors",
-            fix=f"compile it with --n-embd {-(-rows.shape[1] // SIZE) * SIZE}",
+            fix=f"compile it with --n-embd {-(-rows.shape[1] // step) * step}",
         )
     found = in_blocks(rows, format)
+    if not np.isfinite(found).all():
+        raise CheckError(
+            f"{name} has a number that is too large for {format}", where="model.safetensors"
+        )
     return found if name == "wte.weight" else np.ascontiguousarray(found.T)

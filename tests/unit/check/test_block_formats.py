@@ -82,3 +82,14 @@ def test_rows_that_are_no_blocks_are_refused_with_a_width_that_serves(tmp_path):
     assert "--n-embd 64" in str(refused.value)
     compile_program(program(), sizes=Sizes(n_embd=64)).save(tmp_path / "wider")
     assert prove(tmp_path / "wider", regime="q8_0").word == "proved"
+
+
+@pytest.mark.parametrize("name", BLOCK_FORMATS)
+def test_a_scale_that_float16_has_not_is_refused(name, folder, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(folder / "model.safetensors")
+    tensors["transformer.h.0.mlp.c_fc.weight"][:, :2] *= np.float32(1e9)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(CheckError, match=r"c_fc\.weight has a number that is too large for"):
+        read_claim(tmp_path, rehash=True, regime=name)
