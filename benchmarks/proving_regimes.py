@@ -2,11 +2,13 @@
 
     python benchmarks/proving_regimes.py bfloat16 [NAME ...]
     python benchmarks/proving_regimes.py bfloat16-weights [NAME ...]
+    python benchmarks/proving_regimes.py q8_0 [NAME ...]
 
-In the second, weights are in bfloat16 and every step in float32. Each program is compiled for gpt2 in
+In the second, weights are in bfloat16 and every step in float32; in the third, weights are those of
+blocks of GGUF, and the width is a multiple of 32. Each program is compiled for gpt2 in
 the dtype of the regime with `provable=True`, written, and proved from its files in a process of its own
-with one thread, for both attentions of transformers. The smallest margin of 30 random contexts, run by
-transformers in the dtype of the steps, stands beside the proved one.
+with one thread, for both attentions of transformers. The smallest margin of 30 random contexts, run by transformers in the
+dtype of the steps, stands beside the proved one.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import runpy
 import sys
 import time
+from math import lcm
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +29,8 @@ REGIMES = {
     "bfloat16": ("bfloat16", "bfloat16"),
     "float16": ("float16", "float16"),
     "bfloat16-weights": ("bfloat16", "float32"),
+    "q8_0": ("float32", "q8_0"),
+    "q4_0": ("float32", "q4_0"),
 }
 """For each row of numbers, the dtype of the weights and that of the steps."""
 
@@ -39,6 +44,9 @@ def proved(number: int) -> dict[str, Any]:
     """Prove one program in one regime, which are one number: programs of the second come behind."""
     from handcraft import compile_program, save
     from handcraft.errors import PrecisionError
+    from handcraft.weights.layout import Sizes
+    from handcraft_check.arithmetic.block_formats import BLOCK_FORMATS, SIZE
+    from handcraft_check.errors import CheckError
     from handcraft_check.prove import prove
 
     dtype, steps = [*REGIMES.values()][number // len(NAMES)]
@@ -49,13 +57,21 @@ def proved(number: int) -> dict[str, Any]:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         try:
-            save(compile_program(program, dtype=dtype, provable=True), folder)
+            model = compile_program(program, dtype=dtype, provable=True)
+            if steps in BLOCK_FORMATS:
+                shape, step = model.model.shape, lcm(SIZE, model.model.shape.n_head)
+                width = -(-shape.n_embd // step) * step
+                model = compile_program(program, sizes=Sizes(n_embd=width))
+            save(model, folder)
         except PrecisionError:
             return {"verdict": "refused by the compiler"}
         if not (folder / "certificate.json").exists():
             return {"verdict": "no certificate"}
         start = time.process_time()
-        verdict = prove(folder, regime=steps)
+        try:
+            verdict = prove(folder, regime=steps)
+        except CheckError as error:
+            return {"verdict": f"refused: {error.what}"}
         found = {
             "verdict": verdict.word,
             "reason": verdict.reason,
@@ -73,13 +89,18 @@ def smallest_seen(folder: Path, steps: str) -> float:
     import torch
     from transformers import GPT2LMHeadModel
 
+    from handcraft_check.arithmetic.block_formats import BLOCK_FORMATS
     from handcraft_check.claim import read_claim
 
+    dtype = getattr(torch, "float32" if steps in BLOCK_FORMATS else steps)
     claim, random = read_claim(folder), np.random.default_rng(0)
     models = [
-        GPT2LMHeadModel.from_pretrained(folder, dtype=getattr(torch, steps), attn_implementation=how)
+        GPT2LMHeadModel.from_pretrained(folder, dtype=dtype, attn_implementation=how)
         for how in ("eager", "sdpa")
     ]
+    if steps in BLOCK_FORMATS:
+        for model in models:
+            _store_in_blocks(model, steps)
     smallest, count, domain = np.inf, 0, claim.domain
     while count < CONTEXTS:
         state, places = 0, []
@@ -99,6 +120,19 @@ def smallest_seen(folder: Path, steps: str) -> float:
                     logits = model(ids).logits[0, -1].float().numpy()
                 smallest = min(smallest, float(logits[right] - np.delete(logits, right).max()))
     return smallest
+
+
+def _store_in_blocks(model: Any, name: str) -> None:
+    """Change the matrices of a model of transformers to what a format of GGUF has in their place."""
+    import torch
+
+    from handcraft_check.arithmetic.block_formats import in_blocks
+
+    for key, weight in model.named_parameters():  # lm_head is wte
+        if weight.ndim == 2 and "wpe" not in key:
+            rows = weight.data.numpy().astype(np.float64)
+            found = in_blocks(rows, name) if "wte" in key else in_blocks(rows.T, name).T
+            weight.data = torch.from_numpy(found.astype(np.float32))
 
 
 def row(regime: str, number: int) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ def _shown(
     if (answers == BROKEN).any():
         row = int((answers == BROKEN).argmax())
         why = "an assumption of the program may be broken"
-        raise StuckError(why, text_of(row), -np.inf, row % texts.shape[1], [], None)
+        raise StuckError(why, text_of(row), -np.inf, row % texts.shape[1], [], {})
     if meaning.distributions:
         judged = judge.judged(
             logits, answers, lambda rows, token: model.difference(last[rows], logits[rows], token)
@@ -166,7 +166,7 @@ def _shown(
             why = f"the probabilities may be off by {judged.distances[row]:.4g}"
         position = row % texts.shape[1]
         why += f" at position {position}"
-        raise StuckError(why, text_of(row), float(judged.margins[row]), position, [], None)
+        raise StuckError(why, text_of(row), float(judged.margins[row]), position, [], {})
     for row in judged.worst(np.ones(len(answers), dtype=bool)):
         margin, distance = float(judged.margins[row]), float(judged.distances[row])
         found = found.of_context(text_of(row), margin, distance)

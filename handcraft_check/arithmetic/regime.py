@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.arithmetic.block_formats import BLOCK_FORMATS
 from handcraft_check.arithmetic.exact import BITS, Exact
 from handcraft_check.arithmetic.kinds import each, is_exact
 from handcraft_check.errors import CheckError
@@ -102,6 +103,7 @@ class Regime:
         factors: what the factors of matrix products are rounded to, up or down; None for `steps`.
         attention: of what transformers computes in few digits, "eager" or "sdpa"; empty for whichever.
         radius: how far every weight may be from what the file says, relatively.
+        blocks: the format of GGUF that stores the matrices; empty for none.
     """
 
     name: str
@@ -110,11 +112,17 @@ class Regime:
     factors: Format | None = None
     attention: str = ""
     radius: float = 0.0
+    blocks: str = ""
 
     @property
     def is_half(self) -> bool:
         """Whether steps are rounded to fewer digits than sums are made in."""
         return self.steps is not FLOAT32
+
+    @property
+    def is_float32(self) -> bool:
+        """Whether every step is in float32 and the weights are known exactly."""
+        return not self.is_half and self.factors is None and not self.radius
 
     @property
     def each(self) -> tuple[Regime, ...]:
@@ -133,12 +141,20 @@ _ROUNDED = (
     "weights and every step rounded to {}, a product with its bias once, in eager and in sdpa attention"
 )
 
+_IN_BLOCKS = (
+    "matrices stored as {} and read as float32, every step in float32, none in TF32 or in integers"
+)
+
 REGIMES = {
     regime.name: regime
     for regime in (
         IN_FLOAT32,
         *(Regime(each.name, _ROUNDED.format(each.name), each) for each in (BFLOAT16, FLOAT16)),
         Regime("tf32", "every step in float32, factors of products in TF32", FLOAT32, TF32),
+        *(
+            Regime(each, _IN_BLOCKS.format(each.upper()), FLOAT32, blocks=each)
+            for each in BLOCK_FORMATS
+        ),
     )
 }
 """What can be proved, by name."""

@@ -19,10 +19,12 @@ import numpy.typing as npt
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
+from handcraft_check.by_cases.alternatives import Blamed, kinds_of_rows
 from handcraft_check.by_cases.attend import Sources, attend
 from handcraft_check.by_cases.states import Store, alike, coarsened, coarsened_stream, distinct, hull
 from handcraft_check.layers.model import Model
 from handcraft_check.program.evaluate import Evaluator
+from handcraft_check.program.undecided import told_apart
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -46,6 +48,7 @@ class Entries:
         self._known: dict[tuple[Any, ...], int] = {}
         self._sets: dict[frozenset[int], int] = {}
         self._united: dict[tuple[int, ...], int] = {}
+        self._kinds: dict[tuple[int, int, int], list[int]] = {}
         self._table: Ids | None = None
         self._is_set: Flags | None = None
 
@@ -126,6 +129,50 @@ class Entries:
             row.append(sets.number(v for p in listed for v in sets.listed[self.numbers[p][i]]))
         return self._add(tuple(row), tuple(listed), self.examples[listed[0]], None)
 
+    def kinds(self, entry: int, layer: int, reader: int, evaluator: Evaluator) -> list[int]:
+        """The entries in place of one, of which a reader must know more; itself where none would help.
+
+        They are what the reader tells apart of its alternatives or, if that is nothing, these.
+
+        Args:
+            entry: of an earlier position.
+            layer: as in `Blamed`.
+            reader: the same.
+            evaluator: tells what nodes read.
+        """
+        known = self._kinds.get((entry, layer, reader))
+        if known is not None:
+            return known
+        parts = list(self.parts[entry]) or [entry]
+        table = self.table[parts]
+        if layer < 0:
+            read = evaluator.nodes[reader].elsewhere
+            columns = [
+                (i, node) for i, node in enumerate(self.crossing, len(self.stores)) if node in read
+            ]
+            told = [
+                tuple(told_apart(evaluator, reader, node, int(row[i])) for i, node in columns)
+                for row in table
+            ]
+            first = {each: number for number, each in enumerate(dict.fromkeys(told))}
+            kinds = np.array([first[each] for each in told])
+        else:
+            rows = [self.stores[2 * layer + i].rows[table[:, 2 * layer + i]] for i in (0, 1)]
+            kinds = kinds_of_rows(
+                Bounded(
+                    np.concatenate([each.center[:, reader] for each in rows], axis=1),
+                    np.concatenate([each.error[:, reader] for each in rows], axis=1),
+                )
+            )
+        found = parts
+        if kinds.max() > 0:
+            found = [
+                self.union([parts[i] for i in np.flatnonzero(kinds == kind)], evaluator)
+                for kind in range(kinds.max() + 1)
+            ]
+        self._kinds[(entry, layer, reader)] = found
+        return found
+
     def _add(
         self, row: tuple[int, ...], parts: tuple[int, ...], example: int, position: int | None
     ) -> int:
@@ -166,17 +213,14 @@ class Ran:
         last: the distinct last streams: [kind, n_embd].
         logits: what is read of each: [kind, vocab_size].
         kinds: which of them each row has: [row].
-        blame: the undecided source that spreads most in the first layer where one does; -1 for none.
-        wide: the decided source of which too little is known, in the first layer where one is; -1 for
-            none: [row].
+        blame: the undecided source that spreads most in the first layer where one does.
     """
 
     numbers: Ids
     last: Stream
     logits: Bounded
     kinds: Ids
-    blame: Ids
-    wide: Ids
+    blame: Blamed
 
 
 class Runner:
@@ -185,19 +229,42 @@ class Runner:
     def __init__(self, model: Model, token_ids: Ids, entries: Entries) -> None:
         self.model, self.token_ids, self.entries = model, token_ids, entries
 
-    def run(self, tokens: Ids, position: int, sources: Ids) -> Ran:
+    def wide(self, token: int, position: int, sources: Ids) -> tuple[int, Array]:
+        """The first layer that knows too little of decided sources of a case, and how far these spread.
+
+        Args:
+            token: a place in the vocabulary.
+            position: where it stands.
+            sources: the entries of earlier positions: [source].
+
+        Returns:
+            The layer and, for each source, 0 or by how much more than `WIDE` it spreads the stream.
+        """
+        influences: list[Array] = []
+        self.run(np.array([token]), position, sources[None], influences)
+        for layer, influence in enumerate(influences):
+            spreads = np.where(self.entries.is_set(sources) | (influence[0] <= WIDE), 0.0, influence[0])
+            if spreads.any():
+                return layer, spreads
+        return 0, np.zeros(len(sources))
+
+    def run(
+        self, tokens: Ids, position: int, sources: Ids, influences: list[Array] | None = None
+    ) -> Ran:
         """One position in some cases.
 
         Args:
             tokens: the token there, a place in the vocabulary: [row].
             position: which that is.
             sources: the entries of earlier positions: [row, source].
+            influences: to which is added, of each layer, how far each source spreads the stream,
+                [row, source].
         """
         first, kinds = distinct(tokens)
         x = self.model.embed(self.token_ids[tokens[first]], position)
         layers = self.model.config.n_layer
         numbers = np.empty((len(tokens), 2 * layers), dtype=np.int64)
-        blame, wide = np.full(len(tokens), -1), np.full(len(tokens), -1)
+        blame = Blamed.nobody(len(tokens))
         is_set = self.entries.is_set(sources)
         for layer in range(layers):
             store = slice(2 * layer, 2 * layer + 2)
@@ -209,18 +276,21 @@ class Runner:
                     ]
                 read = self.entries.read(sources, store)
                 pairs = np.concatenate([read, numbers[:, None, store]], axis=1)  # [row, source, 2]
-                x, kinds, influence = self._attend(layer, x, kinds, queries, pairs)
-                _note(blame, np.where(is_set, influence[:, :-1], 0.0), NEGLIGIBLE)
-                _note(wide, np.where(is_set, 0.0, influence[:, :-1]), WIDE)
+                x, kinds, spreads = self._attend(layer, x, kinds, queries, pairs)
+                influence = _added(spreads)[:, :-1]
+                blame.note(layer, np.where(is_set, influence, 0.0), NEGLIGIBLE, spreads)
             else:
+                influence = np.zeros(sources.shape)
                 none = np.zeros((len(x.center), 0, 0))
                 numbers[:, store] = [each.numbers(NOTHING)[0] for each in self.entries.stores[store]]
                 x = self.model.written(layer, x, Bounded(none, none))
+            if influences is not None:
+                influences.append(influence)
             x = self.model.feed_forward(layer, x)
             if layer < layers - 1:
                 x, merged = self._alike(x)
                 kinds = merged[kinds]
-        return Ran(numbers, x, self.model.logits(x), kinds, blame, wide)
+        return Ran(numbers, x, self.model.logits(x), kinds, blame)
 
     def _coarse(self, x: Bounded, parts: int = 128) -> Bounded:
         """Wider bounds, in which more rows are equal; numbers of few digits often are without."""
@@ -235,43 +305,32 @@ class Runner:
 
     def _attend(
         self, layer: int, x: Stream, kinds: Ids, queries: Bounded, sources: Ids
-    ) -> tuple[Stream, Ids, Array]:
+    ) -> tuple[Stream, Ids, list[tuple[Array, Ids]]]:
         """The stream behind one attention layer.
 
         Returns:
-            The distinct rows, which of them each case has, and how far each source spreads the stream,
-            [row, source].
+            The distinct rows, which of them each case has, and of each head how far each source spreads
+            the stream, [kind, source], and the kind of each case.
         """
         heads = self.model.blocks[layer].heads
         keys, values = (self.entries.stores[2 * layer + i].rows for i in (0, 1))
         every = Sources(keys, values, sources[:, :, 0], sources[:, :, 1])
         read = [attend(self.model, layer, head, queries, kinds, every) for head in range(heads.count)]
         first, together = distinct(kinds, *(each.kinds for each in read))
-        influence = np.zeros(sources.shape[:2])
         shape = (len(first), heads.count, heads.moved)
         center, error = (np.empty(shape, dtype=x.center.dtype) for _ in range(2))
         for head, each in enumerate(read):
-            influence += each.spread[each.kinds]
             center[:, head], error[:, head] = (
                 part[each.kinds[first]] for part in (each.out.center, each.out.error)
             )
         after = self.model.written(layer, x[kinds[first]], Bounded(center, error))
         stream, merged = self._alike(after)
-        return stream, merged[together], influence
+        return stream, merged[together], [(each.spread, each.kinds) for each in read]
 
 
-def _note(found: Ids, spreads: Array, limit: float) -> None:
-    """Name the source that spreads most, where none is named yet and one spreads by more than a limit.
-
-    Args:
-        found: the named sources, -1 for none, which are changed: [row].
-        spreads: how far each source spreads the stream: [row, source].
-        limit: below which none is named.
-    """
-    if spreads.shape[1]:
-        largest = spreads.argmax(axis=1)
-        is_new = (found < 0) & (spreads[np.arange(len(largest)), largest] > limit)
-        found[is_new] = largest[is_new]
+def _added(spreads: Sequence[tuple[Array, Ids]]) -> Array:
+    """How far each source spreads the stream through all heads: [row, source]."""
+    return np.asarray(sum(spread[kinds] for spread, kinds in spreads))
 
 
 NOTHING = Bounded(np.zeros((1, 0, 0)), np.zeros((1, 0, 0)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.by_cases.alternatives import Blamed
 from handcraft_check.judged import Judged
 
 Ids = npt.NDArray[np.int64]
@@ -39,8 +40,7 @@ class Decided:
         assumed: whether the assumptions of the program surely hold.
         meant: whether it is known what is meant, where something is.
         judged: what surely holds of the logits.
-        blame: the source to decide where it is not finished; -1 where none would help.
-        wide: the decided source of which too little is known; -1 for none.
+        blame: the source to decide where it is not finished; none where that would not help.
         numbers: what later positions read of this one (`Entries.decided`): [case, store + node].
         answers: what is meant, where the program goes on writing; else -1.
     """
@@ -49,8 +49,7 @@ class Decided:
     assumed: Flags
     meant: Flags
     judged: Judged
-    blame: Ids
-    wide: Ids
+    blame: Blamed
     numbers: Ids
     answers: Ids
 

@@ -58,11 +58,13 @@ class Known:
         key: stands for it: who has the same key knows the same. It begins with that of `Parts`.
         data: entries, and the sets of nodes that are read at later positions, pickled.
         counts: how many rows each store has, and how many sets each of these nodes.
+        entries: how many there are; kinds of alternatives are added while cases are split.
     """
 
     key: tuple[str, int, int]
     data: bytes
     counts: tuple[int, ...]
+    entries: int
 
 
 @dataclass(frozen=True)
@@ -134,16 +136,16 @@ class Waiting:
         parts = self.proof.parts
         if parts is None or (len(self._stack) == 1 and not self._asked):
             return
-        if self._known is None:
+        if self._known is None or self._known.entries != len(self.proof.entries.numbers):
             self._known = _known(self.proof, parts.key, self.position)
         for place in range(len(self._stack) - 1, max(len(self._stack) - AHEAD, 0) - 1, -1):
             if place not in self._asked:
                 rows, entries = self._stack[place]
-                is_eager = self.position in self.proof.policy.eager
+                until = self.proof.policy.eager.get(self.position, 0)
                 arguments = (self.tokens[rows], self.position, entries, self.written[rows])
                 try:
                     self._asked[place] = parts.executor.submit(
-                        decide_part, parts.make, self._known, is_eager, *arguments
+                        decide_part, parts.make, self._known, until, *arguments
                     )
                 except BrokenExecutor:
                     return
@@ -170,13 +172,13 @@ def _known(proof: Proof, key: str, position: int) -> Known:
     sets = proof.evaluator.crossing_sets
     data = pickle.dumps((proof.entries, sets), protocol=5)
     counts = (*(len(s) for s in proof.entries.stores), *(len(listed) for listed in sets.values()))
-    return Known((key, position, proof.looked_at), data, counts)
+    return Known((key, position, proof.looked_at), data, counts, len(proof.entries.numbers))
 
 
 def decide_part(
     make: Callable[[], Proof],
     known: Known,
-    is_eager: bool,
+    until: int,
     tokens: Ids,
     position: int,
     entries: Ids,
@@ -187,14 +189,14 @@ def decide_part(
     Args:
         make: of `Parts`.
         known: what is known of earlier positions.
-        is_eager: whether keys and values of the position must be known up to rounding.
+        until: the last layer where keys and values of the position must be known up to rounding.
         tokens: of `Proof.decide`, as all that follow.
         position: where they stand.
         entries: those of earlier positions.
         written: how many tokens the program has written.
     """
     proof = _proof(make, known)
-    proof.policy.eager = {position} if is_eager else set()
+    proof.policy.eager = {position: until}
     decided = proof.decide(tokens, position, entries, written)
     stores, evaluator = proof.entries.stores, proof.evaluator
     listed, own = [], list[Any]()

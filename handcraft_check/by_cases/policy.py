@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -15,7 +15,7 @@ class StuckError(Exception):
         margin: the least margin that is possible.
         position: that of its last token.
         decided: the sources that were decided in vain.
-        eager: the position of which too little is known, if there is one.
+        eager: positions of which too little is known, each with the layer that reads it.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class StuckError(Exception):
         margin: float,
         position: int,
         decided: list[int],
-        eager: int | None,
+        eager: Mapping[int, int],
     ) -> None:
         super().__init__(why)
         self.why, self.case, self.margin, self.position = why, case, margin, position
@@ -51,13 +51,14 @@ class Policy:
 
     Args:
         kept: positions, each with a source that stays decided behind it, maybe itself.
-        eager: positions of which keys and values must be known up to rounding.
+        eager: positions of which keys and values must be known up to rounding, each with the last layer
+            where they must.
         is_single: whether no position is ever left undecided, so that each case is one context.
         distances: how far behind it a source had to stay decided at two positions or more.
     """
 
     kept: set[tuple[int, int]] = field(default_factory=set)
-    eager: set[int] = field(default_factory=set)
+    eager: dict[int, int] = field(default_factory=dict)
     is_single: bool = False
     distances: set[int] = field(default_factory=set)
 
@@ -96,8 +97,8 @@ class Policy:
             return found - self.kept
 
         missing = since("split") or since("mixed")
-        is_wide = stuck.eager is not None and stuck.eager not in self.eager
-        if is_wide and missing:
+        wide = {at: layer for at, layer in stuck.eager.items() if layer > self.eager.get(at, 0)}
+        if wide and missing:
             first = min(source for _, source in missing)
             missing = {(at, source) for at, source in missing if source == first}
         for at, source in missing:
@@ -107,8 +108,5 @@ class Policy:
             ):
                 self.distances.add(at - source)
         self.kept |= missing
-        back = [at for at, _ in missing]
-        if is_wide and stuck.eager is not None:
-            self.eager.add(stuck.eager)
-            back.append(stuck.eager)
-        return min(back, default=None)
+        self.eager |= wide
+        return min([*(at for at, _ in missing), *wide], default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft_check.arithmetic.kinds import floats
+from handcraft_check.by_cases.alternatives import Blamed
 from handcraft_check.by_cases.cases import Entries, Ran, Runner
 from handcraft_check.by_cases.found import BudgetError, Decided, Found, Level
 from handcraft_check.by_cases.parts import Parts, Waiting
@@ -22,6 +23,7 @@ from handcraft_check.program.domain import Domain
 from handcraft_check.program.evaluate import Evaluated, Evaluator
 from handcraft_check.program.meaning import Meaning
 from handcraft_check.program.sets import Set, is_one
+from handcraft_check.program.undecided import blamed
 from handcraft_check.program.values import ValueReader
 
 Ids = npt.NDArray[np.int64]
@@ -148,7 +150,7 @@ class Proof:
             rows, entries, decided = waiting.pop()
             own = self._noted(decided, tokens[rows], position, entries, written[rows])
             finished, blame = decided.finished, decided.blame
-            stuck = ~finished & (blame < 0)
+            stuck = ~finished & (blame.source < 0)
             if stuck.any():
                 waiting.cancel()
                 at = int(stuck.argmax())
@@ -193,8 +195,11 @@ class Proof:
         else:
             why = f"the probabilities may be off by {decided.judged.distances[at]:.4g}"
         decided_in_vain = np.flatnonzero(entries != before).tolist()
-        wide = int(decided.wide[at])
-        eager = wide if wide >= 0 and self.evaluator.orders else None
+        eager = {}
+        if self.evaluator.orders:
+            layer, spreads = self.runner.wide(token, position, entries)
+            named = {*decided_in_vain, *spreads.argsort()[-1:].tolist()}
+            eager = {source: layer for source in named if spreads[source] > 0}
         margin = float(decided.judged.margins[at])
         raise StuckError(why, self._context(entries, token), margin, position, decided_in_vain, eager)
 
@@ -220,18 +225,17 @@ class Proof:
             broken[node] = flags = self.evaluator.broken(node, meant.numbers[node], is_context)
             is_assumed &= ~flags
         if not is_assumed.all():
-            blame = np.where(is_assumed, blame, self.evaluator.blamed(meant, broken))
+            blame = self._blamed(meant, broken).where(~is_assumed).or_else(blame)
         judged = self._judged_values(ran, meant) if self.meaning.outputs else self._judged(ran, answers)
         is_right = (judged.margins > 0) & (judged.distances <= self.allowed)
         finished = is_assumed & is_meant & (~is_context | is_right)
-        if position in self.policy.eager:
-            finished &= ran.blame < 0
-        blame = np.where(finished | (blame >= 0), blame, ran.blame)
+        finished &= (ran.blame.source < 0) | (ran.blame.layer >= self.policy.eager.get(position, 0))
+        blame = blame.or_else(ran.blame)
         crossing = [meant.numbers[node][:, None] for node in self.evaluator.crossing]
         own = np.concatenate([ran.numbers, *crossing], axis=1)
         continues = is_context & (written + 1 < self.domain.writes)
         answers = np.where(continues, answers, -1)
-        return Decided(finished, is_assumed, is_meant, judged, blame, ran.wide, own, answers)
+        return Decided(finished, is_assumed, is_meant, judged, blame, own, answers)
 
     def _noted(self, decided: Decided, tokens: Ids, position: int, entries: Ids, written: Ids) -> Ids:
         """Note what was shown of cases, in the order of the walk; their own entries.
@@ -251,16 +255,20 @@ class Proof:
             decided.numbers, tokens, position if self.evaluator.orders else None
         )
 
-    def _answers(self, meant: Evaluated, is_context: Flags) -> tuple[Ids, Ids, Flags]:
+    def _answers(self, meant: Evaluated, is_context: Flags) -> tuple[Ids, Blamed, Flags]:
         """What is predicted, the source that decides it, and where it is known."""
         if self.meaning.outputs:
             found = computed(self.meaning, self.evaluator, meant.numbers, is_context)
         else:
             found = predicted(self.meaning, self.evaluator, meant.numbers, is_context)
-        blame = np.full(len(is_context), -1)
-        if found.wanted:
-            blame = self.evaluator.blamed(meant, found.wanted)
+        blame = self._blamed(meant, found.wanted)
         return found.answers, blame, ~is_context | (found.answers >= 0)
+
+    def _blamed(self, meant: Evaluated, wanted: Mapping[int, Flags]) -> Blamed:
+        """The sources that keep nodes from having one value each."""
+        if not wanted:
+            return Blamed.nobody(len(next(iter(meant.numbers.values()))))
+        return Blamed.by_nodes(*blamed(self.evaluator, meant, wanted))
 
     def _judged(self, ran: Ran, answers: Ids) -> Judged:
         """What surely holds of the logits of some cases."""
@@ -288,14 +296,14 @@ class Proof:
         shares = self.values.shares(center, error, np.stack(listed, axis=1))
         return Judged(np.full(len(shares), np.inf), shares)
 
-    def _split(self, rows: Ids, entries: Ids, blame: Ids) -> tuple[Ids, Ids]:
-        """One case for each alternative of the blamed source."""
-        blamed = entries[np.arange(len(rows)), blame]
-        sizes = np.array([max(1, len(self.entries.parts[e])) for e in blamed.tolist()], dtype=np.int64)
-        again = np.repeat(np.arange(len(rows)), sizes)
+    def _split(self, rows: Ids, entries: Ids, blame: Blamed) -> tuple[Ids, Ids]:
+        """One case for each kind of alternatives of the blamed source."""
+        blamed = entries[np.arange(len(rows)), blame.source]
+        asked = zip(blamed.tolist(), blame.layer.tolist(), blame.reader.tolist(), strict=True)
+        kinds = [self.entries.kinds(*each, self.evaluator) for each in asked]
+        again = np.repeat(np.arange(len(rows)), np.array([len(each) for each in kinds], dtype=np.int64))
         found = entries[again]
-        parts = [p for e in blamed.tolist() for p in (self.entries.parts[e] or (e,))]
-        found[np.arange(len(again)), blame[again]] = parts
+        found[np.arange(len(again)), blame.source[again]] = [kind for each in kinds for kind in each]
         return rows[again], found
 
     def _joined(self, position: int, parents: Ids, before: Ids, entries: Ids, others: Ids) -> Level:
@@ -320,7 +328,7 @@ class Proof:
             kept = self.policy.kept_behind(position)
             for source in set(range(position)) - set(kept):
                 entries[:, source] = before[:, source]
-            alike = kept if self.policy.releases(position) else sorted({*kept, *range(position)})
+            alike = kept
         elif not self.evaluator.orders:
             entries = np.sort(entries, axis=1)
         first, kinds = distinct(np.column_stack([entries[:, alike], others]))

@@ -21,6 +21,9 @@ FINEST = 2.0**-40
 FLOAT64_SLACK = 2.0**-50
 """More than float64 can be off, relatively to the ends, in the middle and the half of an interval."""
 
+COARSEST = 2.0**-5
+"""Errors above are no more enlarged than one of this size: alternatives make them, and not rounding."""
+
 MANY_ROWS = 64
 """Fewer rows are not looked at: it would save nothing."""
 
@@ -37,15 +40,15 @@ DENSE = 4
 def coarsened(x: Bounded, parts: int = 128) -> Bounded:
     """Wider bounds on a coarse grid, in which what differed by rounding is equal.
 
-    Centers move by less than 1 / parts of the error, and errors grow by less than 10 / parts. A number
-    that is known exactly stays as it is.
+    Centers move by less than 1 / parts of the error, and errors grow by less than 10 / parts, of at
+    most `COARSEST`. A number that is known exactly stays as it is.
 
     Args:
         x: of any shape.
         parts: how fine the grid is, a power of two.
     """
     with np.errstate(divide="ignore"):
-        power = power_above(np.maximum(x.error, FINEST))
+        power = power_above(np.minimum(np.maximum(x.error, FINEST), COARSEST))
     grid = power / parts
     center = np.where(x.error == 0, x.center, rint(x.center / grid) * grid)
     error = np.where(x.error == 0, 0.0, x.error + np.abs(center - x.center))
@@ -56,7 +59,10 @@ def coarsened_stream(x: Stream) -> Stream:
     """The same of a stream, with all that is known of its errors."""
     found = coarsened(Bounded(x.center, x.error))
     box = x.box + np.abs(found.center - x.center)
-    box, radii = (_upwards(each, power_above(np.maximum(each, FINEST)), 128) for each in (box, x.radii))
+    box, radii = (
+        _upwards(each, power_above(np.minimum(np.maximum(each, FINEST), COARSEST)), 128)
+        for each in (box, x.radii)
+    )
     return Stream(found.center, found.error, box, radii, x.along).tight()
 
 

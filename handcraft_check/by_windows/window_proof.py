@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from handcraft_check.arithmetic.kinds import is_exact
-from handcraft_check.arithmetic.regime import IN_FLOAT32, Array
+from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.by_cases.found import BudgetError, Found
 from handcraft_check.by_windows.copies import CELLS, copied
@@ -60,7 +60,7 @@ def prove_windows(
     """
     if domain.writes > 1:
         raise UnfitError("it goes on writing")
-    if model.regime != IN_FLOAT32 or is_exact(model.wte.center):
+    if not model.regime.is_float32 or is_exact(model.wte.center):
         raise UnfitError("it is not in float32")
     program = WindowMeaning(meaning, domain.length)
     heads = copied(model, token_ids, domain.length)

@@ -19,6 +19,7 @@ from handcraft_check.program.evaluate import Evaluator, value_of
 from handcraft_check.program.interpret import COMPARED
 from handcraft_check.program.meaning import Meaning
 from handcraft_check.program.nodes import Match, Node
+from handcraft_check.program.undecided import undecided
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -269,7 +270,7 @@ class WindowMeaning:
             for root in self.roots
             if root in numbers
         }
-        return self.evaluator.undecided(numbers, wanted)
+        return undecided(self.evaluator, numbers, wanted, {})
 
     def distinguished(self, window: Window, nodes: Sequence[int], atom: int) -> Ids:
         """What nodes that read an atom make of each token, in numbers: [token, node].

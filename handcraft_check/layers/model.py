@@ -10,7 +10,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from handcraft_check.arithmetic.exact import exactly
 from handcraft_check.arithmetic.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.arithmetic.rounding import (
     Bounded,
@@ -21,10 +20,10 @@ from handcraft_check.arithmetic.rounding import (
 )
 from handcraft_check.arithmetic.stream import Along, Stream
 from handcraft_check.by_windows.sums import NormedSums, Sums, layer_norm_of_sums, sums_not_normed
-from handcraft_check.errors import CheckError
 from handcraft_check.folder.config import Config
-from handcraft_check.layers.attention import Weights, head_output, softmax
-from handcraft_check.layers.blocks import Block, matrix_in_use, stacked, weights_in_use
+from handcraft_check.layers.attention import Weights as Attention
+from handcraft_check.layers.attention import head_output, softmax
+from handcraft_check.layers.blocks import Block, stacked
 from handcraft_check.layers.half import (
     for_each_value,
     half_attention,
@@ -35,7 +34,7 @@ from handcraft_check.layers.half import (
 from handcraft_check.layers.hidden_units import ACTIVATIONS, Activation, mlp
 from handcraft_check.layers.layer_norm import Ids, Matrix, Normed, layer_norm, not_normed
 from handcraft_check.layers.scores import scaled
-from handcraft_check.layers.zeros import Heads, units_in_use
+from handcraft_check.layers.weights import Weights
 
 BLURRED = 2.0**-4
 """Scores with larger errors are looked at again, up to what all scores of a query have in common."""
@@ -69,77 +68,10 @@ class Model:
         is_exact: bool = False,
     ) -> None:
         self.config, self.regime = config, regime
-        prefix = "transformer." if "transformer.wte.weight" in tensors else ""
-        left = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-        if len(left) < len(tensors):
-            raise CheckError("a tensor is there with a prefix and without", where="model.safetensors")
-        lm_head = left.pop("lm_head.weight", None)
-        width = config.n_embd
-
-        def take(name: str, *shape: int) -> Bounded:
-            if name not in left:
-                raise CheckError(f"there is no tensor {name!r}", where="model.safetensors")
-            tensor = left.pop(name)
-            if tensor.shape != shape:
-                raise CheckError(
-                    f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
-                )
-            found = weights_in_use(tensor, regime)
-            if not np.isfinite(found.error).all():
-                raise CheckError(
-                    f"{name} has a number that is too large for {regime.steps.name}",
-                    where="model.safetensors",
-                )
-            return Bounded(exactly(found.center), exactly(found.error)) if is_exact else found
-
-        def norm(name: str) -> tuple[Bounded, Bounded]:
-            if not config.has_norm:
-                one = np.ones(width)
-                return Bounded(one, 0 * one), Bounded(0 * one, 0 * one)
-            return take(f"{name}.weight", width), take(f"{name}.bias", width)
-
-        def matrix(name: str, rows: int, columns: int) -> Matrix:
-            return matrix_in_use(
-                take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns), regime
-            )
-
-        def units(layer: int) -> tuple[Matrix, Matrix]:
-            if not config.units(layer):  # the same as one unit of which all weights are 0
-                return (
-                    Matrix(np.zeros((width, 1)), np.zeros(1)),
-                    Matrix(np.zeros((1, width)), np.zeros(width)),
-                )
-            return units_in_use(
-                matrix(f"h.{layer}.mlp.c_fc", width, config.units(layer)),
-                matrix(f"h.{layer}.mlp.c_proj", config.units(layer), width),
-            )
-
-        self.wte = take("wte.weight", config.vocab_size, width)
-        if lm_head is not None and not np.array_equal(lm_head, tensors[f"{prefix}wte.weight"]):
-            raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
-        self.wpe = take("wpe.weight", config.n_positions, width)
-        self.blocks = [
-            Block(
-                norm(f"h.{i}.ln_1"),
-                Heads.of(
-                    matrix(f"h.{i}.attn.c_attn", width, 3 * width),
-                    matrix(f"h.{i}.attn.c_proj", width, width),
-                    config.n_head,
-                ),
-                norm(f"h.{i}.ln_2"),
-                *units(i),
-            )
-            for i in range(config.n_layer)
-        ]
-        self.ln_f = norm("ln_f")
-        if left:
-            raise CheckError(
-                f"there is a tensor {min(left)!r}, which the model has not", where="model.safetensors"
-            )
-        self.no_directions = Along(np.zeros((0, width)))
-        none = np.zeros(config.vocab_size)
-        transposed = Bounded(self.wte.center.T.copy(), self.wte.error.T.copy())
-        self.unembedding = matrix_in_use(transposed, Bounded(none, none), regime)
+        weights = Weights.read(config, tensors, regime, is_exact=is_exact)
+        self.wte, self.wpe, self.blocks = weights.wte, weights.wpe, weights.blocks
+        self.ln_f, self.unembedding = weights.ln_f, weights.unembedding
+        self.no_directions = Along(np.zeros((0, config.n_embd)))
 
     @property
     def activation(self) -> Activation:
@@ -312,7 +244,7 @@ class Model:
         is_finite &= 2 * (np.sqrt(self.config.n_embd) * gain + bias) < self.regime.steps.largest / 2
         return replace(x, center=np.where(is_finite[:, None], x.center, np.nan))
 
-    def attention(self, scores: Bounded, values: Bounded) -> tuple[Weights, Bounded]:
+    def attention(self, scores: Bounded, values: Bounded) -> tuple[Attention, Bounded]:
         """Weights and output of heads: [..., source], [..., source, head_dim] -> [..., head_dim]."""
         if self.regime.is_half:
             return half_attention(scores, values, self.regime)

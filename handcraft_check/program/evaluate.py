@@ -36,10 +36,12 @@ class Evaluated:
         numbers: for each node, the number of its set: [row]; only of nodes that are needed.
         blame: for each aggregate that may have several values, the source that must be decided first,
             -1 for none: [row].
+        own: for each aggregate, where it may read its own position: [row].
     """
 
     numbers: dict[int, Ids]
     blame: dict[int, Ids]
+    own: dict[int, Flags]
 
 
 class Evaluator:
@@ -61,10 +63,12 @@ class Evaluator:
     ) -> None:
         self.nodes, self.tokens, self.most = nodes, tokens, most
         self.sets = [Sets(most) for _ in nodes]
+        roots = set(roots)
         self.needed = _needed(nodes, roots)
         self.crossing = sorted({read for i in self.needed for read in nodes[i].elsewhere})
         self.checked = [i for i in self.needed if _can_break(nodes[i])]
         self.everywhere = set(_needed(nodes, self.crossing))
+        self.users = _users(nodes, self.needed, roots)
         self.orders = any(nodes[i].how in ("latest", "earliest") for i in self.needed)
 
     @property
@@ -92,6 +96,7 @@ class Evaluator:
         """
         numbers: dict[int, Ids] = {}
         blame: dict[int, Ids] = {}
+        own: dict[int, Flags] = {}
         count = len(tokens)
         for number in self.needed:
             node, sets = self.nodes[number], self.sets[number]
@@ -103,10 +108,10 @@ class Evaluator:
                 numbers[number] = np.full(count, sets.number((value,)))
             elif node.op == "aggregate":
                 found = self._aggregate(node, numbers, sources, is_open, number)
-                numbers[number], blame[number] = found
+                numbers[number], blame[number], own[number] = found
             else:
                 numbers[number] = self.pointwise(node, numbers, sets)
-        return Evaluated(numbers, blame)
+        return Evaluated(numbers, blame, own)
 
     def broken(self, number: int, numbers: Ids, is_context: Flags) -> Flags:
         """Where a node may have no value, so that the text is not allowed: [row].
@@ -121,36 +126,6 @@ class Evaluator:
         """What holds of the sets of a node: [row]."""
         return np.asarray(self.sets[number].flags(test)[numbers])
 
-    def blamed(self, found: Evaluated, wanted: Mapping[int, Flags]) -> Ids:
-        """The source that must be decided so that nodes have one value; -1 where none helps: [row].
-
-        From each wanted node the search goes on to what it reads that has several values.
-        """
-        need = self.undecided(found.numbers, wanted)
-        chosen = np.full(len(next(iter(found.numbers.values()))), -1)
-        for number in sorted(need.keys() & found.blame.keys(), reverse=True):
-            source = found.blame[number]
-            chosen = np.where(need[number] & (source >= 0), source, chosen)
-        return chosen
-
-    def undecided(self, numbers: Mapping[int, Ids], wanted: Mapping[int, Flags]) -> dict[int, Flags]:
-        """The nodes that leave others undecided: those wanted, and what of several values they read.
-
-        Args:
-            numbers: for each node, the number of its set: [row]; a node that is left out has one value.
-            wanted: where nodes should have one value: [row] each.
-        """
-        need = {number: flags.copy() for number, flags in wanted.items()}
-        for number in reversed(self.needed):
-            if number not in need:
-                continue
-            here = need[number]
-            for read in self.nodes[number].here | self.nodes[number].elsewhere:
-                if read in numbers:
-                    several = here & ~self.sets[read].single[numbers[read]]
-                    need[read] = need[read] | several if read in need else several
-        return need
-
     def pointwise(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
         """The sets of a node that reads others at its own position: [row]."""
         if node.op == "sum" and len(node.of) > 1:
@@ -159,7 +134,7 @@ class Evaluator:
         listed = []
         for row in zip(*(numbers[each][first].tolist() for each in node.of), strict=True):
             given = [self.sets[each].listed[code] for each, code in zip(node.of, row, strict=True)]
-            listed.append(sets.number(_results(node, given)))
+            listed.append(sets.number(results_of(node, given)))
         return np.array(listed, dtype=np.int64)[places]
 
     def _sum(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
@@ -185,12 +160,18 @@ class Evaluator:
         sources: Mapping[int, Ids],
         is_open: Flags,
         number: int,
-    ) -> tuple[Ids, Ids]:
-        """The sets of an aggregate, and the source that decides between their values."""
+    ) -> tuple[Ids, Ids, Flags]:
+        """The sets of an aggregate, the source that decides between them, where its own may be read.
+
+        A source of which all that the aggregate reads has one value is not decided for it.
+        """
         sets = self.sets[number]
         every = {read: np.column_stack([sources[read], numbers[read]]) for read in node.elsewhere}
         count, length = len(is_open), is_open.shape[1] + 1
-        can_decide = np.column_stack([is_open, np.zeros((count, 1), dtype=bool)])
+        several = np.zeros((count, length), dtype=bool)
+        for read, each in every.items():
+            several |= ~self.sets[read].single[each]
+        can_decide = np.column_stack([is_open, np.zeros((count, 1), dtype=bool)]) & several
         chosen = np.zeros((count, length), dtype=np.int8)
         for case in node.cases:
             fits = np.full((count, length), YES, dtype=np.int8)
@@ -206,18 +187,19 @@ class Evaluator:
         if node.how == "exists":
             kinds = np.where(surely.any(axis=1), 0, np.where(perhaps.any(axis=1), 1, 2))
             each = np.array([sets.number(v) for v in ((True,), (True, False), (False,))])
-            return each[kinds], np.where(kinds == 1, first, -1)
+            return each[kinds], np.where(kinds == 1, first, -1), perhaps[:, -1]
         if node.how == "count":
             low, more = surely.sum(axis=1), perhaps.sum(axis=1)
             rows, places = combinations(low, more)
             pairs = zip(low[rows].tolist(), more[rows].tolist(), strict=True)
             each = np.array([sets.number(range(least, least + n + 1)) for least, n in pairs])
-            return each[places], first
+            return each[places], first, perhaps[:, -1]
         assert node.read is not None
         values = every[node.read]
         is_single = self.sets[node.read].single[values]
         if node.how == "mean":
-            return self._mean(node, sets, values, surely, perhaps, is_single, can_decide)
+            mean = self._mean(node, sets, values, surely, perhaps, is_single, can_decide)
+            return *mean, chosen[:, -1] != NO
         return self._one_source(node, sets, values, surely, perhaps, can_decide)
 
     def _matches(self, match: Match) -> npt.NDArray[np.int8]:
@@ -246,7 +228,7 @@ class Evaluator:
 
     def _one_source(
         self, node: Node, sets: Sets, values: Ids, surely: Flags, perhaps: Flags, can_decide: Flags
-    ) -> tuple[Ids, Ids]:
+    ) -> tuple[Ids, Ids, Flags]:
         """The value at the latest or earliest source."""
         assert node.read is not None
         length = values.shape[1]
@@ -258,6 +240,7 @@ class Evaluator:
         may = may & (np.arange(length) < last[:, None])
         is_last = np.arange(length) == last[:, None]
         doubtful = _first((may | is_last) & can_decide[:, order])
+        own = (may | is_last)[:, order][:, -1]
         there = np.minimum(last, length - 1)[:, None]
         width = len(self.sets[node.read].listed)
         found = np.where(last < length, np.take_along_axis(codes, there, axis=1)[:, 0], width)
@@ -274,7 +257,7 @@ class Evaluator:
         numbers = np.array(listed, dtype=np.int64)[places]
         if node.how == "latest":
             doubtful = np.where(doubtful >= 0, length - 1 - doubtful, -1)
-        return numbers, np.where(sets.single[numbers], -1, doubtful)
+        return numbers, np.where(sets.single[numbers], -1, doubtful), own
 
     def _mean(
         self,
@@ -340,7 +323,19 @@ def _needed(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:
     return sorted(found)
 
 
-def _results(node: Node, given: Sequence[Set]) -> Iterable[Any]:
+def _users(nodes: Sequence[Node], needed: Iterable[int], roots: set[int]) -> dict[int, set[int | None]]:
+    """The nodes of one argument that read each node; None among them where something else does."""
+    found: dict[int, set[int | None]] = {i: {None} if i in roots else set() for i in needed}
+    for number in needed:
+        node = nodes[number]
+        is_function = node.op in ("table", "at_least") and len(node.of) == 1
+        for read in node.here | node.elsewhere:
+            found[read].add(number if is_function else None)
+    return found
+
+
+def results_of(node: Node, given: Sequence[Set]) -> Iterable[Any]:
+    """What a node may be, given the sets of those that it reads at its own position."""
     return _combined(given, lambda *row: value_of(node, row))
 
 

@@ -35,7 +35,9 @@ EXIT_CODES = {"proved": 0, "unproved": 3, "refuted": 4}
 
 OPTIMIZE_HELP = "Compile with --optimize, as `handcraft compile` does."
 
-REGIME_HELP = "The arithmetic, in place of the certificate's: float32, bfloat16, float16, tf32."
+REGIME_HELP = (
+    "The arithmetic, in place of the certificate's: float32, bfloat16, float16, tf32, q8_0, q4_0."
+)
 
 EXACT_HELP = "Compute all bounds in whole numbers of 2^-512, not in float64: for small programs."
 

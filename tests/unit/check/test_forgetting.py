@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from test_alternatives import adder_ahead
 
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft_check.by_cases.policy import Forgotten, Policy, StuckError
@@ -59,7 +60,7 @@ def brackets():
     )
 
 
-@pytest.fixture(scope="module", params=[adder, brackets])
+@pytest.fixture(scope="module", params=[adder, adder_ahead, brackets])
 def claim(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("claim") / "model"
     compile_program(request.param()).save(folder)
@@ -132,7 +133,7 @@ def test_what_was_released_is_forgotten(tmp_path):
 
 
 def stuck(position, decided, eager=None):
-    return StuckError("too little", (), 0.0, position, decided, eager)
+    return StuckError("too little", (), 0.0, position, decided, eager or {})
 
 
 def behind(split=(), mixed=()):
@@ -147,6 +148,16 @@ def test_what_was_decided_before_is_kept_first():
     assert policy.learn(stuck(3, [0, 1]), forgotten) == 1
     assert policy.kept == {(1, 0), (2, 0), (1, 1), (2, 1)}
     assert policy.learn(stuck(3, [0, 1]), forgotten) is None
+
+
+def test_what_was_read_in_vain_is_decided_up_to_the_layer_that_reads_it():
+    policy = Policy()
+    forgotten = [behind() for _ in range(5)]
+    assert policy.learn(stuck(4, [2, 3], {2: 1, 3: 1}), forgotten) == 2
+    assert policy.eager == {2: 1, 3: 1}
+    assert policy.learn(stuck(4, [2, 3], {3: 2, 2: 1}), forgotten) == 3
+    assert policy.eager == {2: 1, 3: 2}
+    assert policy.learn(stuck(4, [2, 3], {3: 1}), forgotten) is None
 
 
 def test_what_was_kept_is_released_once():

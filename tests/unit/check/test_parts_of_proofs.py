@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from test_alternatives import adder_ahead
 
 from handcraft import compile_program
 from handcraft_check.attempts import proof_at
@@ -19,7 +20,7 @@ from handcraft_check.errors import CheckError
 from handcraft_check.prove import prove
 
 SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "small_programs.py"))
-NAMES = ("induction", "carry", "parity", "mean")
+NAMES = ("induction", "carry", "parity", "mean", "adder_ahead")
 
 
 class Backwards(Executor):
@@ -58,7 +59,8 @@ def folders(tmp_path_factory):
     found = {}
     for name in NAMES:
         found[name] = tmp_path_factory.mktemp("parts") / name
-        compile_program(SMALL["programs"]()[name]).save(found[name])
+        program = adder_ahead() if name == "adder_ahead" else SMALL["programs"]()[name]
+        compile_program(program).save(found[name])
     return found
 
 

@@ -1,0 +1,159 @@
+"""The tensors of a GPT-2, or of another model made of its parts, as a regime uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import lcm
+
+import numpy as np
+
+from handcraft_check.arithmetic.block_formats import SIZE, in_blocks
+from handcraft_check.arithmetic.exact import exactly
+from handcraft_check.arithmetic.regime import Array, Regime
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.errors import CheckError
+from handcraft_check.folder.config import Config
+from handcraft_check.layers.blocks import Block, matrix_in_use, weights_in_use
+from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.zeros import Heads, units_in_use
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """All of them.
+
+    Args:
+        wte: the embeddings of tokens: [vocab_size, n_embd].
+        wpe: those of positions: [n_positions, n_embd].
+        blocks: of attention and MLP.
+        ln_f: gain and bias of the last LayerNorm.
+        unembedding: what makes logits.
+    """
+
+    wte: Bounded
+    wpe: Bounded
+    blocks: list[Block]
+    ln_f: tuple[Bounded, Bounded]
+    unembedding: Matrix
+
+    @classmethod
+    def read(
+        cls, config: Config, tensors: Mapping[str, Array], regime: Regime, *, is_exact: bool
+    ) -> Weights:
+        """The tensors of a file.
+
+        Args:
+            config: the sizes of the model.
+            tensors: as the file has them; they are rounded to the steps of the regime.
+            regime: in which it runs.
+            is_exact: whether bounds are computed in `Exact` numbers in place of float64.
+
+        Raises:
+            CheckError: a tensor is missing or has another shape, or a number is too large for the
+                regime, or a row cannot be divided into its blocks.
+        """
+        prefix = "transformer." if "transformer.wte.weight" in tensors else ""
+        left = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+        if len(left) < len(tensors):
+            raise CheckError("a tensor is there with a prefix and without", where="model.safetensors")
+        lm_head = left.pop("lm_head.weight", None)
+        width = config.n_embd
+
+        def take(name: str, *shape: int) -> Bounded:
+            if name not in left:
+                raise CheckError(f"there is no tensor {name!r}", where="model.safetensors")
+            tensor = left.pop(name)
+            if tensor.shape != shape:
+                raise CheckError(
+                    f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
+                )
+            if regime.blocks:
+                tensor = _in_blocks(name, tensor, regime.blocks, lcm(SIZE, config.n_head))
+            found = weights_in_use(tensor, regime)
+            if not np.isfinite(found.error).all():
+                raise CheckError(
+                    f"{name} has a number that is too large for {regime.steps.name}",
+                    where="model.safetensors",
+                )
+            return Bounded(exactly(found.center), exactly(found.error)) if is_exact else found
+
+        def norm(name: str) -> tuple[Bounded, Bounded]:
+            if not config.has_norm:
+                one = np.ones(width)
+                return Bounded(one, 0 * one), Bounded(0 * one, 0 * one)
+            return take(f"{name}.weight", width), take(f"{name}.bias", width)
+
+        def matrix(name: str, rows: int, columns: int) -> Matrix:
+            return matrix_in_use(
+                take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns), regime
+            )
+
+        def units(layer: int) -> tuple[Matrix, Matrix]:
+            if not config.units(layer):  # the same as one unit of which all weights are 0
+                return (
+                    Matrix(np.zeros((width, 1)), np.zeros(1)),
+                    Matrix(np.zeros((1, width)), np.zeros(width)),
+                )
+            return units_in_use(
+                matrix(f"h.{layer}.mlp.c_fc", width, config.units(layer)),
+                matrix(f"h.{layer}.mlp.c_proj", config.units(layer), width),
+            )
+
+        wte = take("wte.weight", config.vocab_size, width)
+        if lm_head is not None and not np.array_equal(lm_head, tensors[f"{prefix}wte.weight"]):
+            raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
+        wpe = take("wpe.weight", config.n_positions, width)
+        blocks = [
+            Block(
+                norm(f"h.{i}.ln_1"),
+                Heads.of(
+                    matrix(f"h.{i}.attn.c_attn", width, 3 * width),
+                    matrix(f"h.{i}.attn.c_proj", width, width),
+                    config.n_head,
+                ),
+                norm(f"h.{i}.ln_2"),
+                *units(i),
+            )
+            for i in range(config.n_layer)
+        ]
+        ln_f = norm("ln_f")
+        if left:
+            raise CheckError(
+                f"there is a tensor {min(left)!r}, which the model has not", where="model.safetensors"
+            )
+        none = np.zeros(config.vocab_size)
+        transposed = Bounded(wte.center.T.copy(), wte.error.T.copy())
+        return cls(wte, wpe, blocks, ln_f, matrix_in_use(transposed, Bounded(none, none), regime))
+
+
+def _in_blocks(name: str, tensor: Array, format: str, step: int) -> Array:
+    """A tensor as a file with blocks has it.
+
+    GGUF has matrices transposed: a row is what one number of the product reads. Embeddings of tokens
+    are rows as they are. Embeddings of positions, and what is no matrix, stay in float32.
+
+    Args:
+        name: of the tensor.
+        tensor: of any shape.
+        format: of the blocks.
+        step: of widths that can be divided into blocks and into heads.
+
+    Raises:
+        CheckError: its rows cannot be divided into blocks.
+    """
+    if tensor.ndim < 2 or name == "wpe.weight":
+        return tensor
+    rows = tensor if name == "wte.weight" else tensor.T
+    if rows.shape[1] % SIZE:
+        raise CheckError(
+            f"{name} has {rows.shape[1]} numbers a row, and {format} has blocks of {SIZE}",
+            where="model.safetensors",
+            fix=f"compile it with --n-embd {-(-rows.shape[1] // step) * step}",
+        )
+    found = in_blocks(rows, format)
+    if not np.isfinite(found).all():
+        raise CheckError(
+            f"{name} has a number that is too large for {format}", where="model.safetensors"
+        )
+    return found if name == "wte.weight" else np.ascontiguousarray(found.T)
