@@ -9,7 +9,6 @@ blocks of GGUF, and the width is a multiple of 32. Each program is compiled for 
 the dtype of the regime with `provable=True`, written, and proved from its files in a process of its own
 with one thread, for both attentions of transformers. The smallest margin of 30 random contexts, run by
 transformers in the dtype of the steps, stands beside the proved one.
-
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ def ground_truth(
     model. The parts are values (where every value is stored), circuit (the true
     edges, and the pairs of prompts that show it, as EAP-IG and MIB read them),
     causal (variables and exact featurizers), features (for sparse autoencoders,
-    as SAELens reads them) and components (the weights of each rule and value).
+    as SAELens reads them), components (the weights of each rule and value) and freeze
+    (which numbers training must not change).
     A program is compiled first, and the model is written beside them.
     """
     from handcraft.ground_truth import Wanted, of_checkpoint, of_compiled, write_ground_truth
