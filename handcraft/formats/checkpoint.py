@@ -144,7 +144,12 @@ class Checkpoint:
 
     @cached_property
     def _circuits(self) -> Circuits | None:
-        """The circuits of the model; those of patterns are compiled again, None if others come out."""
+        """The circuits of the model; those of patterns are compiled again, None if others come out.
+
+        None of a disguised model too: its weights are no longer where its circuits say.
+        """
+        if self.manifest.disguised:
+            return None
         if isinstance(self.source, Circuits):
             return self.source
         with suppress(HandcraftError):

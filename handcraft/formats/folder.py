@@ -14,9 +14,16 @@ from handcraft.errors import CheckpointError
 MANIFEST = "handcraft.json"
 """The file by which a folder is known as one that handcraft wrote."""
 
+DISGUISE = "disguise.json"
+"""What is known of a model that was disguised, and of the original; its map is in `DISGUISE_MAP`."""
+
+DISGUISE_MAP = "disguise.safetensors"
+
 WRITTEN = frozenset(
     {
         MANIFEST,
+        DISGUISE,
+        DISGUISE_MAP,
         "README.md",
         "certificate.json",
         "config.json",
@@ -50,7 +57,7 @@ def check_target(folder: Path) -> None:
     with _explained(folder):
         names = {entry.name for entry in folder.iterdir()}
     foreign = sorted(names - WRITTEN)
-    if names and (foreign or MANIFEST not in names):
+    if names and (foreign or not names & {MANIFEST, DISGUISE}):
         content = ", ".join(foreign[:3] or sorted(names)[:3])
         raise CheckpointError(
             f"{folder} contains something else: {content}",

@@ -115,6 +115,7 @@ class Manifest:
         spans: for a model of values, the range of each dimension.
         facts: on how many texts the facts were measured on which the weights rely.
         proof: what was proved when the folder was written; None where no proof was asked for.
+        disguised: whether the weights are no longer those that the circuits were placed as.
     """
 
     handcraft: int
@@ -131,6 +132,7 @@ class Manifest:
     spans: Spans = ()
     facts: Measured | None = None
     proof: Proof | None = None
+    disguised: bool = False
 
     @property
     def grammar(self) -> Grammar | None:
@@ -175,6 +177,11 @@ def write_manifest(
         facts,
         proof,
     )
+    return manifest_text(manifest, tables)
+
+
+def manifest_text(manifest: Manifest, tables: Tables) -> str:
+    """A manifest as JSON; `tables` have the origins that its weights refer to by number."""
     return _line_by_key({**tables.write(manifest), **tables.write_tables()})
 
 

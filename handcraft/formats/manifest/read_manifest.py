@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from handcraft.architecture import Architecture, architecture_named
@@ -69,9 +70,11 @@ def read_manifest(data: Data) -> tuple[Manifest, tuple[Origin, ...]]:
 
 
 def read_architecture(facts: Data) -> Architecture:
-    """The named architecture, without its mask where the manifest says so."""
+    """The named architecture, without its mask or its tied head where the manifest says so."""
     architecture = architecture_named(strict(facts.get("name"), str, "architecture.name"))
     is_causal = strict(facts.get("causal"), bool, "architecture.causal")
+    is_tied = strict(facts.get("tied"), bool, "architecture.tied")
+    architecture = replace(architecture, tied=is_tied)
     return architecture if is_causal else architecture.without_mask()
 
 
