@@ -1,12 +1,12 @@
-"""Disguise a model as a trained one: no answer changes, and where everything known of it went is recorded."""
+"""Disguise a model as a trained one: no answer changes, and where everything went is recorded."""
 
 from typing import TYPE_CHECKING
 
 from handcraft.on_use import imported_on_use
 
 if TYPE_CHECKING:
-    from handcraft.disguise.carried import Carried, HeadCopy, Place
     from handcraft.disguise.apply_transforms import Disguise, disguise
+    from handcraft.disguise.carried import Carried, HeadCopy, Place
     from handcraft.disguise.moved import carried_weights
     from handcraft.disguise.record import Record, read_record
     from handcraft.disguise.transforms.distract import Distract

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from handcraft.disguise.carried import Ids
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.model.norm import layer_norm
 
-TEXTS = 128
-"""How many random texts are run; with so many, every token occurs at most positions."""
+LONGEST = 64
+"""The most tokens of a text that is run: attention takes time that grows with the square."""
+
+TOKENS = 2048
+"""How many tokens are run in all: several times as many rows as a small model has dimensions."""
 
 
-def random_texts(model: Model, length: int, rng: np.random.Generator, texts: int = TEXTS) -> Array:
+def random_texts(model: Model, length: int, rng: np.random.Generator) -> Ids:
     """Ids of random tokens of the vocabulary: [text, position]."""
-    return np.asarray(rng.choice(np.array([*model.vocabulary.numbers]), size=(texts, length)))
+    length = min(length, LONGEST)
+    return rng.choice(np.array(model.vocabulary.numbers), size=(-(-TOKENS // length), length))
 
 
-def seen_by_readers(model: Model, ids: Array) -> dict[str, Array]:
+def seen_by_readers(model: Model, ids: Ids) -> dict[str, Array]:
     """What `c_attn` and `c_fc` of each block read, by the name of the LayerNorm before them.
 
     Returns:

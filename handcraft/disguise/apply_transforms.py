@@ -1,4 +1,4 @@
-"""Disguise a model: apply transforms one after the other, round once, and try every answer that can be."""
+"""Disguise a model: apply transforms, round once, and try every answer that can be tried."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Disguise:
 
     @property
     def record(self) -> Record:
-        """What disguise.json says; of a folder that was disguised before, with all that was done to it."""
+        """What disguise.json says: all that was done, also before to a folder that was disguised."""
         earlier = self.original.earlier
         judged = {
             "by": "meaning" if self.original.source is not None else "original",
@@ -103,13 +103,13 @@ def disguise(
 ) -> Disguise:
     """Make a model look like a trained one, without changing an answer.
 
-    The same arguments give the same weights, to the last bit. All transforms are applied in float64, and
-    weights are rounded once. Then the result is run: after every context where there are few, else after a
-    sample. If an answer is wrong, nothing is returned.
+    The same arguments give the same weights, to the last bit. All transforms are applied in float64,
+    and weights are rounded once. Then the result is run: after every context where there are few, else
+    after a sample. If an answer is wrong, nothing is returned.
 
     Args:
-        what: a compiled program, a folder, or a model of which nothing is known; then answers are compared
-            with its own after random texts.
+        what: a compiled program, a folder, or a model of which nothing is known; then answers are
+            compared with its own after random texts.
         transforms: what is done, in this order.
         seed: of all random numbers.
         dtype: of the weights; by default that of the original.
@@ -226,8 +226,10 @@ def _refused(
     was = judge.margin_after(original.model, found.context)
     before = _applied(start, transforms[: count - 1], seed)
     return PrecisionError(
-        f"{_name(breaks)} breaks {found.failed:,} of {found.tried:,} answers: after {found.context!r} the "
-        f"model would answer {found.answered!r}, and {found.meant!r} is right; the margin was {was:.4g} "
+        f"{_name(breaks)} breaks {found.failed:,} of {found.tried:,} answers: after "
+        f"{found.context!r} the "
+        f"model would answer {found.answered!r}, and {found.meant!r} is right; the margin was "
+        f"{was:.4g} "
         f"and would be {found.margin:.4g}",
         where=f"{original.name}: {breaks!r} in {start.dtype}",
         fix=_holds(judge, before, start, transforms, count - 1, seed),
@@ -253,7 +255,9 @@ def _holds(
         with suppress(HandcraftError):
             wider = replace(start, dtype="float32")
             if _tried(judge, wider, transforms, seed).passed:
-                return "use dtype='float32', or --dtype float32, where every answer that was tried stays"
+                return (
+                    "use dtype='float32', or --dtype float32, where every answer that was tried stays"
+                )
     with suppress(HandcraftError):
         others = [*transforms[:at], *rest]
         if not others or _tried(judge, start, others, seed).passed:

@@ -37,8 +37,8 @@ class HeadCopy:
     """A head that computes what an old head computes, or one summand of it.
 
     Each matrix maps the channels of the old head to those of the new one: [new channel, old channel].
-    Scores stay, since ``query.T @ key`` is the identity, up to the factor of the width of the heads; what
-    is written stays, since ``value.T @ output`` of all copies of a head sum to the identity.
+    Scores stay, since ``query.T @ key`` is the identity, up to the factor of the width of the heads;
+    what is written stays, since ``value.T @ output`` of all copies of a head sum to the identity.
 
     Args:
         source: the old head.
@@ -72,8 +72,8 @@ class Carried:
     Args:
         old: the sizes of the old model.
         new: the sizes of the new one.
-        stream: the linear map of the residual stream, [new n_embd, old n_embd]; what else the new stream
-            contains is orthogonal to its columns, or in the mean, which LayerNorm removes.
+        stream: the linear map of the residual stream, [new n_embd, old n_embd]; what else the new
+            stream contains is orthogonal to its columns, or in the mean, which LayerNorm removes.
         blocks: for each new block the old one; None for a block that was added.
         heads: for each new block, for each head, what it is a copy of; None for one that was added.
         units: for each new block, the old unit that each unit computes, `NONE` for one that was added.

@@ -1,4 +1,4 @@
-"""handcraft.json of a disguise: what each weight serves, and what rows and columns stand for, carried over."""
+"""handcraft.json of a disguise: what each weight serves, and what rows and columns stand for."""
 
 from __future__ import annotations
 
@@ -152,8 +152,7 @@ class _Served:
             for new, old in enumerate(self.carried.tokens.tolist()):
                 yield new, rows.get(old, ())
         elif name == "wpe.weight":
-            for position, served in rows.items():
-                yield position, served
+            yield from rows.items()
         else:
             yield ..., dict.fromkeys(origin for served in before.values() for origin in served)
 
@@ -189,5 +188,3 @@ def _along(served: Any, axis: int) -> dict[int, list[Origin]]:
     for index, origins in served.items():
         found.setdefault(index[axis], {}).update(dict.fromkeys(origins))
     return {number: [*each] for number, each in found.items()}
-
-

@@ -1,8 +1,8 @@
 """Fold the gains and biases of LayerNorm into the matrices that read it, so that the stream can rotate.
 
-LayerNorm computes ``gain * x / std(x) + bias`` of a centred x. A rotation commutes with the division, but
-not with a gain that differs between dimensions: so each gain goes into the rows of the next matrix, and
-each bias into its bias. What remains is one number for all dimensions, a power of two.
+LayerNorm computes ``gain * x / std(x) + bias`` of a centred x. A rotation commutes with the division,
+but not with a gain that differs between dimensions: so each gain goes into the rows of the next matrix,
+and each bias into its bias. What remains is one number for all dimensions, a power of two.
 
 Dividing by a power of two is exact. A product of a gain and a weight is rounded once, in the dtype in
 which the disguise is stored, unless the gain is a power of two itself.
@@ -87,7 +87,9 @@ def _fold_last(model: Model, *, untie: bool) -> Model:
             fix="leave out what moves the residual stream: rotation, superposition, a larger width",
         )
     tensors |= {"lm_head.weight": folded, "ln_f.weight": np.full_like(gain, kept), "ln_f.bias": solved}
-    return replace(model, tensors={name: tensors[name] for name in model.shape.tensors(model.architecture)})
+    return replace(
+        model, tensors={name: tensors[name] for name in model.shape.tensors(model.architecture)}
+    )
 
 
 def _power_of_two(gain: Array) -> float:

@@ -95,7 +95,9 @@ class ByMeaning:
         found = self._tried(model)
         if found.passed and model.dtype != model.running_dtype:
             for run in (as_rounded, as_reordered):
-                found = min(found, self._tried(run(model)), key=lambda each: (-each.failed, each.margin))
+                found = min(
+                    found, self._tried(run(model)), key=lambda each: (-each.failed, each.margin)
+                )
         return found
 
     def margin_after(self, model: Model, context: str) -> float:
@@ -166,7 +168,9 @@ class ByOriginal:
         vocabulary = self.original.vocabulary
         meant = self._answers(self.original, np.array(vocabulary.numbers)[texts]).argmax(axis=-1)
         logits = self._answers(model, np.array(model.vocabulary.numbers)[texts])
-        margins = logit_margins(logits.reshape(-1, logits.shape[-1]), meant.ravel()).reshape(meant.shape)
+        margins = logit_margins(logits.reshape(-1, logits.shape[-1]), meant.ravel()).reshape(
+            meant.shape
+        )
         text, position = (int(each) for each in np.unravel_index(margins.argmin(), margins.shape))
         names = vocabulary.tokens
         return Tried(

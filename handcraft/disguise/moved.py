@@ -1,8 +1,9 @@
 """A model with its residual stream, heads, hidden units and tokens moved as a map says.
 
-Every tensor is linear in the old one: what writes the stream is multiplied by the map of the stream, what
-reads it by the inverse, and the channels of heads by the maps of their copies. So one function serves every
-disguise that moves what is there, and it moves parts of weights just as it moves the weights.
+Every tensor is linear in the old one: what writes the stream is multiplied by the map of the stream,
+what reads it by the inverse, and the channels of heads by the maps of their copies. So one function
+serves every disguise that moves what is there, and it moves parts of weights just as it moves the
+weights.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from math import sqrt
 
 import numpy as np
 
-from handcraft.disguise.carried import NONE, Carried, HeadCopy
+from handcraft.disguise.carried import NONE, Carried, HeadCopy, Ids
 from handcraft.disguise.fold_norms import fold_norms, readers
 from handcraft.model import Model
 from handcraft.model.attention import Array
@@ -23,8 +24,9 @@ from handcraft.vocabulary import Vocabulary
 def moved(model: Model, step: Carried, *, untie: bool = False) -> Model:
     """The model that a map leads to. It answers the same, up to rounding in float64.
 
-    The map of the stream is a multiple of an isometry, up to what no reader needs, and maps the direction
-    in which all dimensions are equal, which LayerNorm removes, to that of the new stream, or to 0.
+    The map of the stream is a multiple of an isometry, up to what no reader needs, and maps the
+    direction in which all dimensions are equal, which LayerNorm removes, to that of the new stream, or
+    to 0.
 
     Args:
         model: in float64.
@@ -61,7 +63,8 @@ def moved_tensors(
         model: of this architecture.
         step: the map.
         part: the matrices, embeddings and biases; gains and biases of LayerNorm are not parts.
-        folded: whether matrices contain the gains of LayerNorm, and are to, even if the map is along axes.
+        folded: whether matrices contain the gains of LayerNorm, and are to, even if the map is along
+            axes.
     """
     writing = step.stream.T  # [old, new]: what is written
     reading = _reading(model, step, folded=folded)  # [new, old]: rows of what reads
@@ -161,8 +164,8 @@ def _reading(model: Model, step: Carried, *, folded: bool = False) -> Array:
     if model.architecture.has_norm and is_along_axes(step.stream) and not folded:
         return (step.stream != 0).astype(np.float64)  # gains undo the factor
     if not model.architecture.has_norm:
-        return step.inverse.T
-    return step.inverse.T * (scale_of(step.stream) / _widened(model, step))
+        return np.asarray(step.inverse.T)
+    return np.asarray(step.inverse.T * (scale_of(step.stream) / _widened(model, step)))
 
 
 def _norms(model: Model, step: Carried) -> dict[str, Array]:
@@ -173,8 +176,8 @@ def _norms(model: Model, step: Carried) -> dict[str, Array]:
     old_names = {f"h.{new}.{ln}": old for new, old in enumerate(step.blocks) for ln in ("ln_1", "ln_2")}
     for name, old in old_names.items():
         before = None if old is None else f"h.{old}.{name.rpartition('.')[2]}"
-        gain = np.ones(step.new.n_embd)
-        bias = np.zeros(step.new.n_embd)
+        gain: Array = np.ones(step.new.n_embd)
+        bias: Array = np.zeros(step.new.n_embd)
         if before is not None and f"{before}.weight" in model.tensors:
             gain, bias = _norm(model, step, before)
         found |= {f"{name}.weight": gain, f"{name}.bias": bias}
@@ -242,9 +245,7 @@ class _Channels:
         return found.reshape(new.n_embd, old.shape[-1])
 
     def _copies(self) -> list[tuple[int, HeadCopy]]:
-        return [
-            (i, copy) for i, copy in enumerate(self.step.heads[self.block]) if copy is not None
-        ]
+        return [(i, copy) for i, copy in enumerate(self.step.heads[self.block]) if copy is not None]
 
 
 def _zeros(model: Model, step: Carried, block: int) -> dict[str, Array]:
@@ -256,7 +257,7 @@ def _zeros(model: Model, step: Carried, block: int) -> dict[str, Array]:
     }
 
 
-def _rows(old: Array, chosen: Array) -> Array:
+def _rows(old: Array, chosen: Ids) -> Array:
     """The old rows that are chosen, and zeros where none is."""
     found = np.zeros((len(chosen), *old.shape[1:]))
     found[chosen != NONE] = old[chosen[chosen != NONE]]

@@ -69,7 +69,7 @@ class Original:
 
     @property
     def length(self) -> int:
-        """Up to so many tokens answers are promised: rules with patterns mean something at any length."""
+        """Up to so many tokens answers are promised; patterns mean something at any length."""
         positions = self.model.shape.n_positions
         return self.source.context if isinstance(self.source, Circuits) else positions
 
@@ -78,7 +78,8 @@ def original_of(what: Model | Compiled | Checkpoint | Path | str) -> Original:
     """What is known of a model.
 
     Args:
-        what: a folder, one that was read, a compiled program, or a model of which nothing else is known.
+        what: a folder, one that was read, a compiled program, or a model of which nothing else is
+            known.
 
     Raises:
         CheckpointError: a folder cannot be read.

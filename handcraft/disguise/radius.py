@@ -18,7 +18,7 @@ from handcraft.proofs.prove_folder import prove_folder_radius
 
 
 def radius_of(stated: dict[str, Any]) -> Callable[[Model], float]:
-    """What proves the radius of a model that means what a certificate states; 0 where there is no proof.
+    """What proves the radius of a model that means what a certificate states; 0 if no proof is found.
 
     The model is rounded to float32 first, and proved in that regime.
     """

@@ -1,7 +1,7 @@
 """disguise.json and disguise.safetensors: what was done to a model, and the map from the original.
 
-The map is stored as arrays, never as code: the matrix of the stream, and for each block the numbers of the
-old heads and hidden units with the matrices of their channels.
+The map is stored as arrays, never as code: the matrix of the stream, and for each block the numbers of
+the old heads and hidden units with the matrices of their channels.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def write_record(record: Record, folder: Path) -> None:
         "judged": record.judged,
         "measured": dict(record.measured),
         "blocks": list(carried.blocks),
-        "heads": [[None if copy is None else list(copy.source) for copy in each] for each in carried.heads],
+        "heads": [
+            [None if copy is None else list(copy.source) for copy in each] for each in carried.heads
+        ],
         "distractor_heads": sorted(map(list, carried.distractor_heads)),
         "distractor_units": sorted(map(list, carried.distractor_units)),
     }
@@ -124,7 +126,9 @@ def read_record(folder: str | Path) -> Record:
 
 
 def _record(data: Data, folder: Path) -> Record:
-    files = {strict(name, str): strict(found, str) for name, found in strict(data["files"], dict).items()}
+    files = {
+        strict(name, str): strict(found, str) for name, found in strict(data["files"], dict).items()
+    }
     for name, expected in files.items():
         found = find_file(folder, name)
         if found is None or sha256(found) != expected:
@@ -175,7 +179,9 @@ def _carried(data: Data, path: Path) -> Carried:
         return found.astype(np.int64)
 
     blocks = tuple(None if each is None else whole(each) for each in strict(data["blocks"], list))
-    if len(blocks) != new.n_layer or any(each is not None and not 0 <= each < old.n_layer for each in blocks):
+    if len(blocks) != new.n_layer or any(
+        each is not None and not 0 <= each < old.n_layer for each in blocks
+    ):
         raise ValueError("blocks that the models do not have")
     heads, units, shares = [], [], []
     for block, (before, rows) in enumerate(zip(blocks, strict(data["heads"], list), strict=True)):

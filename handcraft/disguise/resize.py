@@ -20,8 +20,8 @@ EVEN = 1e-12
 def resize(model: Model, shape: Shape, blocks: Sequence[int | None] | None = None) -> Carried:
     """The map into a larger shape: zeros are added, and LayerNorm is made up for.
 
-    A stream with more dimensions is multiplied by the root of how many times more there are, so that the
-    variance stays, and with it what LayerNorm adds to it.
+    A stream with more dimensions is multiplied by the root of how many times more there are, so that
+    the variance stays, and with it what LayerNorm adds to it.
 
     Args:
         model: the old model, in float64.
@@ -57,7 +57,7 @@ def resize(model: Model, shape: Shape, blocks: Sequence[int | None] | None = Non
 def heads_in(
     model: Model, shape: Shape, blocks: Sequence[int | None]
 ) -> tuple[tuple[HeadCopy | None, ...], ...]:
-    """The heads of a model in another shape, in order; without those that write nothing, if they must be.
+    """The heads of a model in another shape, in order; the unused ones only where they fit.
 
     Args:
         model: the old model.
@@ -80,8 +80,8 @@ def heads_in(
 def with_room(model: Model, heads: int, units: int) -> Carried:
     """The map into the least shape with so many heads in each block, and so many hidden units.
 
-    The stream becomes wider only as far as it must: n_embd is a multiple of n_head, and a head is as wide
-    as the channels that one uses.
+    The stream becomes wider only as far as it must: n_embd is a multiple of n_head, and a head is as
+    wide as the channels that one uses.
     """
     shape = model.shape
     n_head = max(heads, shape.n_head)
@@ -130,8 +130,9 @@ def widest_head(model: Model) -> int:
 def widening(model: Model, n_embd: int) -> Array:
     """The map of the stream into more dimensions, [n_embd, old n_embd].
 
-    Where everything that is written sums to 0, the new dimensions are 0. Otherwise the mean would change;
-    then the map turns the direction of the mean into that of the wider stream, and no weight stays 0.
+    Where everything that is written sums to 0, the new dimensions are 0. Otherwise the mean would
+    change; then the map turns the direction of the mean into that of the wider stream, and no weight
+    stays 0.
     """
     old = model.shape.n_embd
     if n_embd == old:
@@ -141,7 +142,7 @@ def widening(model: Model, n_embd: int) -> Array:
         return factor * np.eye(n_embd, old)
     kept = np.eye(n_embd - 1, old - 1)
     mean = np.full((n_embd, old), 1 / sqrt(n_embd * old))
-    return factor * (centred_basis(n_embd) @ kept @ centred_basis(old).T + mean)
+    return np.asarray(factor * (centred_basis(n_embd) @ kept @ centred_basis(old).T + mean))
 
 
 def is_centred(model: Model) -> bool:
@@ -215,8 +216,9 @@ def _check(model: Model, shape: Shape, blocks: Sequence[int | None]) -> None:
         for number in used if shape.head_dim < old.head_dim else ():
             widest = max(map(len, used_channels(model, Place(block, number))))
             if widest > shape.head_dim:
+                fitting = [n for n in divisors if n * widest <= max(widest, shape.n_embd)]
                 raise LayoutError(
                     f"head {number} of block {block} uses {widest} channels, and n_embd={shape.n_embd} "
                     f"with n_head={shape.n_head} gives each head {shape.head_dim}",
-                    fix=f"use n_head={max(n for n in divisors if n * widest <= max(widest, shape.n_embd))}",
+                    fix=f"use n_head={max(fitting)}",
                 )

@@ -39,8 +39,9 @@ INITIAL = {
 }
 """The standard deviations with which the published GPT-2 is initialized.
 
-0.02 for matrices and the token embedding and 0.01 for positions: openai/gpt-2, src/model.py, `conv1d`, `wte`
-and `wpe`. Residual layers are scaled by the root of their number: Radford et al. 2019, section 2.3.
+0.02 for matrices and the token embedding and 0.01 for positions: openai/gpt-2, src/model.py, `conv1d`,
+`wte` and `wpe`. Residual layers are scaled by the root of their number: Radford et al. 2019, section
+2.3.
 """
 
 GAINS = ("ln_1.weight", "ln_2.weight", "ln_f.weight")

@@ -1,12 +1,12 @@
-"""Write a disguise as a folder: what its readers read, what is known of it, and what is proved of it."""
+"""Write a disguise as a folder: what its readers read, what is known, and what is proved of it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from handcraft.disguise.carry_manifest import carried_manifest
 from handcraft.disguise.apply_transforms import Disguise
+from handcraft.disguise.carry_manifest import carried_manifest
 from handcraft.disguise.record import write_record
 from handcraft.disguise.weight_statistics import weight_statistics
 from handcraft.errors import CheckpointError
@@ -41,9 +41,10 @@ tags:
 
 {verdict}
 
-This model answers as another one does, whose every weight is known. `disguise.json` says what was done to
-it, and with `disguise.safetensors` where every head, hidden unit and direction of the residual stream of
-the original is. Leave both, and `handcraft.json`, out of what is handed to somebody who is to find out.
+This model answers as another one does, whose every weight is known. `disguise.json` says what was done
+to it, and with `disguise.safetensors` where every head, hidden unit and direction of the residual
+stream of the original is. Leave both, and `handcraft.json`, out of what is handed to somebody who is to
+find out.
 
 ## What was done
 
@@ -62,8 +63,8 @@ the original is. Leave both, and `handcraft.json`, out of what is handed to some
 def write_disguise(disguise: Disguise, target: Path) -> Path:
     """Write a disguise to a folder, completely or not at all.
 
-    A certificate of the original states what is meant, which is the same; it is written for the new files
-    and a proof is tried, as long as it takes seconds.
+    A certificate of the original states what is meant, which is the same; it is written for the new
+    files and a proof is tried, as long as it takes seconds.
 
     Raises:
         CheckpointError: the folder contains something else or cannot be written, or a proof refutes it.

@@ -27,7 +27,7 @@ NATS = 4.0
 """The standard deviation of the scores of a distractor head: it prefers some sources, without a tie."""
 
 LEAST = 1e-3
-"""Directions that vary less, relative to the one that varies most, are not read: they may be rounding."""
+"""Directions that vary less, relative to the one that varies most, may be rounding: none is read."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Distract:
 
     - ``mean``: it writes the same number into every dimension. LayerNorm subtracts the mean, so nothing
       reads it, and each distractor can be removed alone without any effect.
-    - ``pairs``: two compute the same and write opposite vectors, which cancel before they are added to the
-      stream. They can only be removed together. This needs no LayerNorm.
+    - ``pairs``: two compute the same and write opposite vectors, which cancel before they are added to
+      the stream. They can only be removed together. This needs no LayerNorm.
 
     Args:
         heads: how many heads are added to each block; as pairs, an even number. None for as many as
@@ -52,7 +52,8 @@ class Distract:
 
     name: ClassVar[str] = "distract"
     guarantee: ClassVar[str] = (
-        "mean: written into the one direction that LayerNorm removes; pairs: opposite vectors that cancel "
+        "mean: written into the one direction that LayerNorm removes; pairs: opposite vectors that "
+        "cancel "
         "before the stream; both up to the rounding of one sum"
     )
     heads: int | None = 1
@@ -148,7 +149,7 @@ def _whitened(seen: Array) -> _Directions:
 
 
 def _usual_length(model: Model) -> float:
-    """The root mean square length of what heads and hidden units write; that of the embedding if none do."""
+    """The root mean square length of what heads and hidden units write; else of the embedding."""
     written = [np.square(each).sum(axis=1) for name, each in model.tensors.items() if _writes(name)]
     lengths = np.concatenate(written) if written else np.zeros(0)
     if not (lengths > 0).any():
@@ -171,7 +172,13 @@ class _Maker:
         writes: Writes,
         length: float,
     ) -> None:
-        self.tensors, self.model, self.rng, self.writes, self.length = tensors, model, rng, writes, length
+        self.tensors, self.model, self.rng, self.writes, self.length = (
+            tensors,
+            model,
+            rng,
+            writes,
+            length,
+        )
         self.added_heads: set[Place] = set()
         self.added_units: set[Place] = set()
 

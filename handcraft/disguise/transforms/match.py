@@ -25,9 +25,10 @@ UNSEEN = 2.0**-24
 class Match:
     """Scale tensors so that their standard deviations come near to those of GPT-2's initialization.
 
-    Three scalings change no answer: queries against keys and values against outputs, in each head; the gain
-    of LayerNorm against the matrix that reads it; and the whole stream, as LayerNorm divides by its size.
-    All factors are powers of two, so no number is rounded anew. The stream is made no smaller than float32
+    Three scalings change no answer: queries against keys and values against outputs, in each head; the
+    gain of LayerNorm against the matrix that reads it; and the whole stream, as LayerNorm divides by
+    its size. All factors are powers of two, so no number is rounded anew. The stream is made no smaller
+    than float32
     allows: what LayerNorm adds to the variance must be rounded away as before.
 
     The products stay what they are, so not every tensor can come near: a head that is sharp needs large
@@ -39,7 +40,8 @@ class Match:
 
     name: ClassVar[str] = "match"
     guarantee: ClassVar[str] = (
-        "all factors are powers of two: every number is as before, but for its exponent; the stream stays "
+        "all factors are powers of two: every number is as before, but for its exponent; the stream "
+        "stays "
         "so large that float32 rounds away what LayerNorm adds to the variance"
     )
     strength: float = 1.0
@@ -55,7 +57,9 @@ class Match:
         if draft.model.architecture.has_norm:
             draft = self._scaled_stream(draft, rng)
         draft = draft.then(self._balanced(draft.model))
-        return draft.with_tensors(self._gains(draft.model)) if draft.model.architecture.has_norm else draft
+        return (
+            draft.with_tensors(self._gains(draft.model)) if draft.model.architecture.has_norm else draft
+        )
 
     def _factor(self, wanted: float) -> float:
         """The power of two next to a part of the way to a factor."""
@@ -89,7 +93,11 @@ class Match:
                 channels = slice(number * shape.head_dim, (number + 1) * shape.head_dim)
                 query, key, value = (_size(part[:, channels]) for part in parts)
                 q = self._factor(sqrt(key / query)) if query * key else 1.0
-                v = self._factor(sqrt(_size(out[channels]) / value)) if value * _size(out[channels]) else 1.0
+                v = (
+                    self._factor(sqrt(_size(out[channels]) / value))
+                    if value * _size(out[channels])
+                    else 1.0
+                )
                 heads.append(
                     replace(
                         copy,
@@ -108,7 +116,9 @@ class Match:
         for norm, reader in readers(model).items():
             weight = model.tensors[f"{reader}.weight"]
             kind = reader.split(".", 2)[-1] + ".weight"
-            wanted = INITIAL[kind].deviation(model.shape.n_layer) / _size(weight) if weight.any() else 1.0
+            wanted = (
+                INITIAL[kind].deviation(model.shape.n_layer) / _size(weight) if weight.any() else 1.0
+            )
             factor = self._factor(wanted)
             changed[f"{reader}.weight"] = weight * factor
             for part in ("weight", "bias"):

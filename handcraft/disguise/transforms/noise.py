@@ -16,9 +16,10 @@ from handcraft.errors import ProofError
 class Noise:
     """Multiply every weight by a random number next to 1.
 
-    `handcraft prove --radius` finds how far all weights may move at once, relatively, before the proof of
-    the answers fails. Each weight is multiplied by a number drawn uniformly from between 1 - s r and
-    1 + s r, for this radius r and a strength s. A weight of 0 stays 0.
+    `handcraft prove --radius` finds how far all weights may move at once, relatively, before the proof
+    of the answers fails. Each weight is multiplied by a number drawn uniformly from between 1 - s r and
+    1 + s r, for this radius r and a strength s. A weight of 0 stays 0, and so do gains and biases of
+    LayerNorm, which many weights share.
 
     Args:
         strength: which part of the radius is used, above 0 and up to 1.
@@ -54,7 +55,8 @@ class Noise:
         reach = self.strength * radius - rounding
         if reach <= 0:
             raise ProofError(
-                f"weights may move by {radius:g} of themselves, times a strength of {self.strength:g}, and "
+                f"weights may move by {radius:g} of themselves, times a strength of "
+                f"{self.strength:g}, and "
                 f"rounding them to {draft.dtype} moves them by up to {rounding:g}",
                 where="Noise",
                 fix="add noise before other transforms, whose models are harder to prove, or give a "
@@ -64,5 +66,6 @@ class Noise:
             {
                 name: tensor * (1 + reach * rng.uniform(-1, 1, size=tensor.shape))
                 for name, tensor in draft.model.tensors.items()
+                if "ln_" not in name
             }
         )

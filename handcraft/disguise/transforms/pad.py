@@ -22,11 +22,11 @@ class Pad:
     """Add dimensions, heads, hidden units, blocks, tokens and positions that are 0.
 
     Blocks of zeros are put between the others at random. A wider stream is scaled, so that LayerNorm
-    divides by the same number as before. Later transforms fill what is 0: `Distract` the blocks, `Rotate`
-    the dimensions.
+    divides by the same number as before. Later transforms fill what is 0: `Distract` the blocks,
+    `Rotate` the dimensions.
 
-    What a size is left out for stays as it is. After texts that are longer than the original's n_positions
-    nothing is promised.
+    What a size is left out for stays as it is. After texts that are longer than the original's
+    n_positions nothing is promised.
 
     Args:
         n_embd: the width of the residual stream.
@@ -39,7 +39,8 @@ class Pad:
 
     name: ClassVar[str] = "pad"
     guarantee: ClassVar[str] = (
-        "what is added is 0; a wider stream is scaled by the root of how much wider it is, which is exact "
+        "what is added is 0; a wider stream is scaled by the root of how much wider it is, which is "
+        "exact "
         "in exact arithmetic, and rounds each weight once unless it is a power of two"
     )
     n_embd: int | None = None
@@ -54,7 +55,8 @@ class Pad:
             most = BLOCKS.most if what == "n_layer" else LARGEST
             if size is not None and (type(size) is not int or not 1 <= size <= most):
                 raise LayoutError(
-                    f"Pad({what}={size!r})", fix=f"give a whole number from 1 to {most}, or leave it out"
+                    f"Pad({what}={size!r})",
+                    fix=f"give a whole number from 1 to {most}, or leave it out",
                 )
 
     @classmethod

@@ -22,7 +22,8 @@ class Permute:
 
     name: ClassVar[str] = "permute"
     guarantee: ClassVar[str] = (
-        "the same numbers at other places; only the order of sums changes, so logits are equal to the last "
+        "the same numbers at other places; only the order of sums changes, so logits are equal to "
+        "the last "
         "bit wherever sums are exact"
     )
     heads: bool = True

@@ -18,16 +18,18 @@ class Rotate:
     """Rotate the stream at random, as far as LayerNorm allows.
 
     LayerNorm subtracts the mean and divides by the standard deviation. Both commute with an orthogonal
-    matrix Q that leaves the direction of the mean where it is: ``Q @ ones == ones``. Gains and biases are
-    folded into the next matrices first (`fold_norms`). Of all such Q one is drawn uniformly.
+    matrix Q that leaves the direction of the mean where it is: ``Q @ ones == ones``. Gains and biases
+    are folded into the next matrices first (`fold_norms`). Of all such Q one is drawn uniformly.
 
     Args:
-        within_heads: whether queries and keys, and values and outputs, are rotated within each head too.
+        within_heads: whether queries and keys, and values and outputs, are rotated within each head
+            too.
     """
 
     name: ClassVar[str] = "rotate"
     guarantee: ClassVar[str] = (
-        "equal in exact arithmetic; in floating point every number is rounded anew, so the margin that is "
+        "equal in exact arithmetic; in floating point every number is rounded anew, so the margin "
+        "that is "
         "left is measured"
     )
     within_heads: bool = True

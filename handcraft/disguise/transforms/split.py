@@ -25,10 +25,10 @@ MOST = 8
 class Split:
     """Split every head and every hidden unit that writes something.
 
-    The copies of a head have its QK circuit, and for each channel of its values a share of its OV circuit.
-    The copies of a hidden unit have its input, and a share of its output weights. Shares are random
-    multiples of 1/32 that sum to 1, so no sum of products is rounded more than before, as long as weights
-    keep 5 bits for it.
+    The copies of a head have its QK circuit, and for each channel of its values a share of its OV
+    circuit. The copies of a hidden unit have its input, and a share of its output weights. Shares are
+    random multiples of 1/32 that sum to 1, so no sum of products is rounded more than before, as long
+    as weights keep 5 bits for it.
 
     Args:
         heads: into how many copies heads are split.
@@ -37,7 +37,8 @@ class Split:
 
     name: ClassVar[str] = "split"
     guarantee: ClassVar[str] = (
-        "the summands have shares that sum to exactly 1; equal in exact arithmetic, and in floating point "
+        "the summands have shares that sum to exactly 1; equal in exact arithmetic, and in floating "
+        "point "
         "up to the order of sums"
     )
     heads: int = 2
@@ -47,7 +48,8 @@ class Split:
         for what, count in (("heads", self.heads), ("units", self.units)):
             if type(count) is not int or not 1 <= count <= MOST:
                 raise LayoutError(
-                    f"Split({what}={count!r})", fix=f"give a whole number from 1 to {MOST}; 1 splits none"
+                    f"Split({what}={count!r})",
+                    fix=f"give a whole number from 1 to {MOST}; 1 splits none",
                 )
 
     def apply(self, draft: Draft, rng: np.random.Generator) -> Draft:
@@ -71,21 +73,20 @@ class Split:
             ]
             missing = model.shape.n_head - len(copies)
             all_heads.append((*copies, *[None] * missing))
-            units, shares = np.full(model.shape.n_inner[block], NONE), np.ones(model.shape.n_inner[block])
+            units, shares = (
+                np.full(model.shape.n_inner[block], NONE),
+                np.ones(model.shape.n_inner[block]),
+            )
             used = used_units(model, block)
             for i, number in enumerate(used.tolist()):
                 places = slice(i * self.units, (i + 1) * self.units)
                 units[places], shares[places] = number, _shares(self.units, rng)
             all_units.append(units)
             all_shares.append(shares)
-        return replace(
-            step, heads=tuple(all_heads), units=tuple(all_units), shares=tuple(all_shares)
-        )
+        return replace(step, heads=tuple(all_heads), units=tuple(all_units), shares=tuple(all_shares))
 
 
-def _summands(
-    step: Carried, place: Place, count: int, rng: np.random.Generator
-) -> Iterator[HeadCopy]:
+def _summands(step: Carried, place: Place, count: int, rng: np.random.Generator) -> Iterator[HeadCopy]:
     """Copies of a head whose outputs sum to its own."""
     whole = step.heads[place.block][place.number]
     assert whole is not None

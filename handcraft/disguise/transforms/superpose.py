@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from handcraft.disguise.activations import random_texts, seen_by_readers
-from handcraft.disguise.carried import Carried, unchanged
+from handcraft.disguise.carried import Carried, Ids, unchanged
 from handcraft.disguise.draft import Draft
 from handcraft.disguise.fold_norms import fold_norms, readers
 from handcraft.disguise.resize import centred_basis, heads_in, used_heads, widest_head
@@ -30,10 +30,10 @@ INTERFERENCE = "interference"
 class Superpose:
     """Keep the stream in `n_embd` dimensions, fewer than it has.
 
-    Everything that is written spans a number of directions. In as many dimensions and one, for the mean,
-    nothing is lost. In fewer, features share dimensions: their directions are no longer orthogonal, and
-    each reader also reads a little of others. Kept are the directions in which readers see most of what
-    there is to see on random texts, each reader counted by its own range.
+    Everything that is written spans a number of directions. In as many dimensions and one, for the
+    mean, nothing is lost. In fewer, features share dimensions: their directions are no longer
+    orthogonal, and each reader also reads a little of others. Kept are the directions in which readers
+    see most of what there is to see on random texts, each reader counted by its own range.
 
     The interference is the largest part by which what a reader reads is off on these texts, relative to
     the largest number that it reads on any of them. It is recorded. Whether all answers stay is tried.
@@ -45,7 +45,8 @@ class Superpose:
 
     name: ClassVar[str] = "superpose"
     guarantee: ClassVar[str] = (
-        "what readers read is off by the interference that is recorded; 0 up to rounding where n_embd is "
+        "what readers read is off by the interference that is recorded; 0 up to rounding where "
+        "n_embd is "
         "above the number of directions that are written"
     )
     n_embd: int
@@ -82,7 +83,8 @@ class Superpose:
         found = seen.interference(kept)
         if self.interference is not None and found > self.interference:
             raise LayoutError(
-                f"in {self.n_embd} dimensions the interference is {found:.3g}, and {self.interference:g} "
+                f"in {self.n_embd} dimensions the interference is {found:.3g}, and "
+                f"{self.interference:g} "
                 "is allowed",
                 where="Superpose",
                 fix=f"use n_embd={self._enough(model, seen)}, where it is less",
@@ -113,8 +115,8 @@ class _Seen:
     Args:
         written: centred directions that are written, and what LayerNorm gives on texts: [row, n_embd].
         texts: the second of them.
-        reading: the columns of all readers, each divided by the largest number that it reads on the texts:
-            [n_embd, column].
+        reading: the columns of all readers, each divided by the largest number that it reads on the
+            texts: [n_embd, column].
     """
 
     written: Array
@@ -122,7 +124,7 @@ class _Seen:
     reading: Array
 
     @classmethod
-    def of(cls, model: Model, ids: Array) -> _Seen:
+    def of(cls, model: Model, ids: Ids) -> _Seen:
         """What the readers of a model read on texts."""
         tensors = model.tensors
         seen = seen_by_readers(model, ids)
@@ -183,7 +185,7 @@ def _scaled(texts: Array, columns: Array) -> Array:
     return np.asarray(columns[:, kept] / largest[kept])
 
 
-def _last_norm(model: Model, ids: Array) -> Array:
+def _last_norm(model: Model, ids: Ids) -> Array:
     """What ln_f gives, before its gain."""
     found: list[Array] = []
 
