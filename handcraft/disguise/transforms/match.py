@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import log2, sqrt
 from typing import ClassVar
@@ -60,6 +61,11 @@ class Match:
         return (
             draft.with_tensors(self._gains(draft.model)) if draft.model.architecture.has_norm else draft
         )
+
+    def weaker(self, draft: Draft) -> Iterator[Match]:
+        """The same by three quarters, by half and by a quarter of the way."""
+        for part in (0.75, 0.5, 0.25):
+            yield replace(self, strength=part * self.strength)
 
     def _factor(self, wanted: float) -> float:
         """The power of two next to a part of the way to a factor."""

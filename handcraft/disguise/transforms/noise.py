@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -69,3 +70,13 @@ class Noise:
                 if "ln_" not in name
             }
         )
+
+    def weaker(self, draft: Draft) -> Iterator[Noise]:
+        """The same with half the radius, or half the strength, and so on."""
+        weaker = self
+        while True:
+            if weaker.radius is None:
+                weaker = replace(weaker, strength=weaker.strength / 2)
+            else:
+                weaker = replace(weaker, radius=weaker.radius / 2)
+            yield weaker
