@@ -75,8 +75,8 @@ def row(name: str, folder: Path, way: str, transforms: Sequence[Any], target: Pa
     stats = {each.kind: each for each in weight_statistics(made.model)}["mlp.c_fc.weight"]
     verdict = "none" if proof is None else proof.verdict
     return (
-        f"| {name} | {way} | {made.before.margin:.4f} | {made.after.margin:.4f} | {off:.1e} | {verdict} | "
-        f"{stats.zeros:.1%} | {stats.kurtosis:.3g} |"
+        f"| {name} | {way} | {made.before.margin:.4f} | {made.after.margin:.4f} | {off:.1e} | "
+        f"{verdict} | {stats.zeros:.1%} | {stats.kurtosis:.3g} |"
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from handcraft.disguise.transforms.rotate import Rotate
     from handcraft.disguise.transforms.split import Split
     from handcraft.disguise.transforms.superpose import Superpose
-    from handcraft.disguise.weight_statistics import weight_statistics
+    from handcraft.disguise.weight_kinds import weight_statistics
 else:
     __getattr__, __dir__ = imported_on_use(
         __name__,
@@ -34,7 +34,7 @@ else:
             "handcraft.disguise.transforms.rotate": ("Rotate",),
             "handcraft.disguise.transforms.split": ("Split",),
             "handcraft.disguise.transforms.superpose": ("Superpose",),
-            "handcraft.disguise.weight_statistics": ("weight_statistics",),
+            "handcraft.disguise.weight_kinds": ("weight_statistics",),
         },
     )
 

@@ -162,7 +162,7 @@ def _widened(model: Model, step: Carried) -> float:
 def _reading(model: Model, step: Carried, *, folded: bool = False) -> Array:
     """What reads the new stream, of what reads the old one: [new, old]."""
     if model.architecture.has_norm and is_along_axes(step.stream) and not folded:
-        return (step.stream != 0).astype(np.float64)  # gains undo the factor
+        return np.asarray(step.stream != 0, dtype=np.float64)  # gains undo the factor
     if not model.architecture.has_norm:
         return np.asarray(step.inverse.T)
     return np.asarray(step.inverse.T * (scale_of(step.stream) / _widened(model, step)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from handcraft.disguise.apply_transforms import Disguise
 from handcraft.disguise.carry_manifest import carried_manifest
 from handcraft.disguise.record import write_record
-from handcraft.disguise.weight_statistics import weight_statistics
+from handcraft.disguise.weight_kinds import weight_statistics
 from handcraft.errors import CheckpointError
 from handcraft.formats.folder import MANIFEST, check_target, whole_folder, write_text
 from handcraft.formats.huggingface.config_json import ALIASES, CONFIG

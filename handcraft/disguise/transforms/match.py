@@ -13,7 +13,7 @@ from handcraft.disguise.activations import random_texts
 from handcraft.disguise.carried import Carried, HeadCopy, unchanged
 from handcraft.disguise.draft import Draft
 from handcraft.disguise.fold_norms import readers
-from handcraft.disguise.weight_statistics import INITIAL
+from handcraft.disguise.weight_kinds import INITIAL
 from handcraft.errors import LayoutError
 from handcraft.model import Model
 from handcraft.model.attention import Array

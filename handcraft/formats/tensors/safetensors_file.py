@@ -63,7 +63,8 @@ def pending(model: Model, prefix: str = "") -> dict[str, Pending]:
     """
     dtype = dtype_named(model.dtype.name)
     return {
-        name if name == "lm_head.weight" else f"{prefix}{name}": Pending(sizes, dtype,
-        partial(model.tensors.__getitem__, name)) for name, sizes in
-        model.shape.tensors(model.architecture).items()
+        name if name == "lm_head.weight" else f"{prefix}{name}": Pending(
+            sizes, dtype, partial(model.tensors.__getitem__, name)
+        )
+        for name, sizes in model.shape.tensors(model.architecture).items()
     }

@@ -128,8 +128,9 @@ def test_parts_of_the_weights_are_carried_to_parts_of_the_weights(transforms):
         for side in (True, False)
     ]
     found = [carried_weights(model, draft.model, draft.carried, part) for part in parts]
-    bias = carried_weights(model, draft.model, draft.carried, {n: 0 * t for n, t in
-    model.tensors.items()}) for name, tensor in draft.model.tensors.items():
+    nothing = {name: 0 * each for name, each in model.tensors.items()}
+    bias = carried_weights(model, draft.model, draft.carried, nothing)
+    for name, tensor in draft.model.tensors.items():
         if ".ln_" in f".{name}":
             continue
         sum_ = found[0][name] + found[1][name] - bias[name]

@@ -30,8 +30,9 @@ ALL = [Split(), Distract(1, 4), Permute(), Rotate(), Match()]
 def induction():
     prompts = Prompts("abc", 6)
     seen = select(prompts.token.at(-1, default="a"), prompts.token)
-    return Program(prompts=prompts, rules=[predict(seen.latest(prompts.token,
-    default="a")).otherwise()])
+    return Program(
+        prompts=prompts, rules=[predict(seen.latest(prompts.token, default="a")).otherwise()]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -229,8 +230,10 @@ def damaged(name, change):
 
 
 DAMAGE = {
-    "another version": damaged("disguise.json", lambda b: b.replace(b'"disguise": 1', b'"disguise":
-    9')), "no JSON": damaged("disguise.json", lambda b: b[:-20]),
+    "another version": damaged(
+        "disguise.json", lambda b: b.replace(b'"disguise": 1', b'"disguise": 9')
+    ),
+    "no JSON": damaged("disguise.json", lambda b: b[:-20]),
     "a block that is not there": damaged(
         "disguise.json", lambda b: b.replace(b'"blocks": [0]', b'"blocks": [4]')
     ),
