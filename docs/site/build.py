@@ -50,6 +50,9 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "One proof by hand": "proof-by-hand.md",
         "The certificate": "certificate.md",
     },
+    "Known answers": {
+        "A model that looks trained": "disguise.md",
+    },
     "Inside": {
         "Architecture": "architecture.md",
         "The compiler": "compiler.md",
@@ -69,6 +72,7 @@ PACKAGES = {
     "handcraft.circuits": "Circuits: a model laid out by hand.",
     "handcraft.model": "GPT-2 in NumPy.",
     "handcraft.draw": "Pictures.",
+    "handcraft.disguise": "Models that look trained, and where everything known of them went.",
     "handcraft.verify": "Checks of a model against its meaning.",
     "handcraft.testing": "Hypothesis strategies and assertions.",
     "handcraft.proofs": "Certificates, and proofs of folders.",

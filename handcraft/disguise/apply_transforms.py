@@ -225,15 +225,18 @@ def _refused(
         found = _tried(judge, start, transforms[:count], seed)
     was = judge.margin_after(original.model, found.context)
     before = _applied(start, transforms[: count - 1], seed)
-    return PrecisionError(
+    fix, on_command_line = _holds(judge, before, start, transforms, count - 1, seed)
+    error = PrecisionError(
         f"{_name(breaks)} breaks {found.failed:,} of {found.tried:,} answers: after "
         f"{found.context!r} the "
         f"model would answer {found.answered!r}, and {found.meant!r} is right; the margin was "
         f"{was:.4g} "
         f"and would be {found.margin:.4g}",
         where=f"{original.name}: {breaks!r} in {start.dtype}",
-        fix=_holds(judge, before, start, transforms, count - 1, seed),
+        fix=fix,
     )
+    error.on_command_line = on_command_line
+    return error
 
 
 def _holds(
@@ -243,26 +246,28 @@ def _holds(
     transforms: Sequence[Transform],
     at: int,
     seed: int,
-) -> str:
-    """What to do instead: the nearest weaker setting that was tried and holds, or to leave it out."""
+) -> tuple[str, str | None]:
+    """What to do instead: the nearest weaker setting that was tried and holds, or to leave it out.
+
+    In Python, and on the command line where that is another thing.
+    """
+    right = "every answer that was tried stays right"
     breaks, rest = transforms[at], [*transforms[at + 1 :]]
     weaker = getattr(breaks, "weaker", None)
     for each in islice(weaker(before) if weaker is not None else (), TRIES):
         with suppress(HandcraftError):
             if judge.tried(rounded(_applied(before, [each, *rest], seed, at))).passed:
-                return f"use {each!r}: every answer that was tried stays right"
+                return f"use {each!r}: {right}", f"use {each.option}: {right}"
     if start.dtype not in ("float32", "float64"):
         with suppress(HandcraftError):
             wider = replace(start, dtype="float32")
             if _tried(judge, wider, transforms, seed).passed:
-                return (
-                    "use dtype='float32', or --dtype float32, where every answer that was tried stays"
-                )
+                return f"use dtype='float32': {right}", f"use --dtype float32: {right}"
     with suppress(HandcraftError):
         others = [*transforms[:at], *rest]
         if not others or _tried(judge, start, others, seed).passed:
-            return f"leave out {_name(breaks)}; without it every answer that was tried stays right"
-    return f"leave out {_name(breaks)} and what comes after it"
+            return f"leave out {_name(breaks)}; without it {right}", None
+    return f"leave out {_name(breaks)} and what comes after it", None
 
 
 def _tried(judge: Judge, start: Draft, transforms: Sequence[Transform], seed: int) -> Tried:

@@ -62,6 +62,11 @@ class Match:
             draft.with_tensors(self._gains(draft.model)) if draft.model.architecture.has_norm else draft
         )
 
+    @property
+    def option(self) -> str:
+        """The same on the command line."""
+        return f"--match {self.strength:g}"
+
     def weaker(self, draft: Draft) -> Iterator[Match]:
         """The same by three quarters, by half and by a quarter of the way."""
         for part in (0.75, 0.5, 0.25):

@@ -71,6 +71,12 @@ class Noise:
             }
         )
 
+    @property
+    def option(self) -> str:
+        """The same on the command line."""
+        radius = "" if self.radius is None else f" --radius {self.radius:g}"
+        return f"--noise {self.strength:g}{radius}"
+
     def weaker(self, draft: Draft) -> Iterator[Noise]:
         """The same with half the radius, or half the strength, and so on."""
         weaker = self

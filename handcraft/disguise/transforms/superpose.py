@@ -94,6 +94,11 @@ class Superpose:
         step = replace(_narrower(model, self.n_embd), stream=factor * basis @ kept.T)
         return replace(draft, model=model).then(step).with_measured(INTERFERENCE, found)
 
+    @property
+    def option(self) -> str:
+        """The same on the command line."""
+        return f"--superpose {self.n_embd}"
+
     def weaker(self, draft: Draft) -> Iterator[Superpose]:
         """The same in more dimensions, one by one."""
         for n_embd in range(self.n_embd + 1, draft.model.shape.n_embd):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -48,6 +49,13 @@ def test_a_model_is_padded_to_other_sizes(run, tmp_path):
     assert ran.status == 0, ran.err
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert (config["n_layer"], config["n_embd"], config["n_head"]) == (3, 96, 8)
+
+
+def test_what_an_error_advises_holds(run, compiled):
+    ran = run("disguise", "aab", "-o", "out", "--superpose", 10, "--permute")
+    assert ran.status == 2
+    advice = re.search(r"fix: +use (--superpose \d+): ", ran.err)
+    assert run("disguise", "aab", "-o", "out", *advice[1].split(), "--permute").status == 0
 
 
 WRONG = {

@@ -58,7 +58,7 @@ def test_too_much_noise_advises_a_radius_that_holds(compiled):
 def test_a_dtype_with_too_few_digits_advises_float32(compiled):
     with pytest.raises(PrecisionError) as found:
         disguise(compiled, [Rotate()], dtype="bfloat16")
-    assert "--dtype float32" in found.value.fix
+    assert found.value.fix.startswith("use dtype='float32': ")
     disguise(compiled, [Rotate()], dtype="float32")
 
 
