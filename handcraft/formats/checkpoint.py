@@ -184,7 +184,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     data = parse_manifest(path)
     with form_checked(path):
         manifest, origins = read_manifest(data)
-        architecture = read_architecture(manifest.architecture)
+        architecture = read_architecture(manifest.architecture, disguised=manifest.disguised)
         vocabulary = Vocabulary(manifest.vocabulary, ids=manifest.token_ids)
         shape = manifest.shape
         check_shape(shape, vocabulary)

@@ -69,12 +69,15 @@ def read_manifest(data: Data) -> tuple[Manifest, tuple[Origin, ...]]:
     return manifest, tables.origins
 
 
-def read_architecture(facts: Data) -> Architecture:
-    """The named architecture, without its mask or its tied head where the manifest says so."""
+def read_architecture(facts: Data, *, disguised: bool = False) -> Architecture:
+    """The named architecture, without its mask where the manifest says so.
+
+    Only what was disguised may have an unembedding of its own.
+    """
     architecture = architecture_named(strict(facts.get("name"), str, "architecture.name"))
     is_causal = strict(facts.get("causal"), bool, "architecture.causal")
-    is_tied = strict(facts.get("tied"), bool, "architecture.tied")
-    architecture = replace(architecture, tied=is_tied)
+    if disguised:
+        architecture = replace(architecture, tied=strict(facts.get("tied"), bool, "architecture.tied"))
     return architecture if is_causal else architecture.without_mask()
 
 
