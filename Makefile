@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep docs fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-prove bench-windows bench-peers pictures programs mutants lock test-newest readers bench-circuits release clean
+.PHONY: demo test check deep docs fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-prove bench-windows bench-disguise bench-peers pictures programs mutants lock test-newest readers bench-circuits release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -85,6 +85,10 @@ bench-circuits: $(VENV)/installed
 bench-windows: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/long_proofs.py | tee build/benchmarks-windows.md
+
+bench-disguise: $(VENV)/installed
+	@mkdir -p build
+	@$(BIN)/python benchmarks/disguises.py aab parity histogram induction | tee build/benchmarks-disguise.md
 
 bench-sequences: $(VENV)/installed
 	@mkdir -p build

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         compile_sequences,
         complete,
     )
+    from handcraft.disguise import disguise
     from handcraft.errors import HandcraftError, HandcraftWarning
     from handcraft.formats import load, read_checkpoint, save
     from handcraft.language import (
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
     from handcraft.verify import Report, verify
     from handcraft.vocabulary import Vocabulary
 else:
-    # A package and a function are called `verify`. The package is imported now, which takes no time, so
-    # that importing it later does not put it in the place of the function.
-    from handcraft import verify
+    # A package and a function are called `verify`, and others `disguise`. The packages are imported
+    # now, which takes no time, so that importing them later does not put them in the place of the
+    from handcraft import disguise, verify
 
-    del verify
+    del disguise, verify
     __getattr__, __dir__ = imported_on_use(
         __name__,
         {
@@ -48,6 +49,7 @@ else:
             "handcraft.compiler.complete": ("complete",),
             "handcraft.compiler.values.compile_sequences": ("compile_sequences",),
             "handcraft.compiler.values.compiled_sequences": ("CompiledSequences",),
+            "handcraft.disguise": ("disguise",),
             "handcraft.errors": ("HandcraftError", "HandcraftWarning"),
             "handcraft.formats": ("load", "read_checkpoint", "save"),
             "handcraft.language.automata": ("Automaton", "regex"),
@@ -88,6 +90,7 @@ __all__ = [
     "compile_program",
     "compile_sequences",
     "complete",
+    "disguise",
     "load",
     "lookup",
     "parse_rules",

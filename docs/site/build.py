@@ -56,6 +56,9 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "One proof by hand": "proof-by-hand.md",
         "The certificate": "certificate.md",
     },
+    "Known answers": {
+        "A model that looks trained": "disguise.md",
+    },
     "Inside": {
         "Architecture": "architecture.md",
         "The compiler": "compiler.md",
@@ -75,6 +78,7 @@ PACKAGES = {
     "handcraft.circuits": "Circuits: a model laid out by hand.",
     "handcraft.model": "GPT-2 in NumPy.",
     "handcraft.draw": "Pictures.",
+    "handcraft.disguise": "Models that look trained, and where everything known of them went.",
     "handcraft.verify": "Checks of a model against its meaning.",
     "handcraft.testing": "Assertions for any model, Hypothesis strategies, a test line for each rule.",
     "handcraft.proofs": "Certificates, and proofs of folders.",

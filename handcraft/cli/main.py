@@ -33,6 +33,7 @@ COMMANDS = {
     "verify": "verify",
     "prove": "prove",
     "plant": "plant",
+    "disguise": "disguise",
     "draw": "draw",
     "page": "page",
     "explain": "explain",

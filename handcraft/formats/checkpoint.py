@@ -160,7 +160,12 @@ class Checkpoint:
 
     @cached_property
     def circuits(self) -> Circuits | None:
-        """The circuits of the model; those of patterns are compiled again, None if others come out."""
+        """The circuits of the model; those of patterns are compiled again, None if others come out.
+
+        None of a disguised model too: its weights are no longer where its circuits say.
+        """
+        if self.manifest.disguised:
+            return None
         if isinstance(self.source, Circuits):
             return self.source
         with suppress(HandcraftError):
@@ -212,7 +217,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     data = parse_manifest(path)
     with form_checked(path):
         manifest, origins = read_manifest(data)
-        architecture = read_architecture(manifest.architecture)
+        architecture = read_architecture(manifest.architecture, disguised=manifest.disguised)
         vocabulary = Vocabulary(manifest.vocabulary, ids=manifest.token_ids)
         shape = manifest.shape
         check_shape(shape, vocabulary)

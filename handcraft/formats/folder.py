@@ -15,9 +15,16 @@ from handcraft.errors import CheckpointError
 MANIFEST = "handcraft.json"
 """The file by which a folder is known as one that handcraft wrote."""
 
+DISGUISE = "disguise.json"
+"""What is known of a model that was disguised, and of the original; its map is in `DISGUISE_MAP`."""
+
+DISGUISE_MAP = "disguise.safetensors"
+
 WRITTEN = frozenset(
     {
         MANIFEST,
+        DISGUISE,
+        DISGUISE_MAP,
         "README.md",
         "certificate.json",
         "config.json",
@@ -39,15 +46,15 @@ class Content:
     """By what a folder is known as an earlier output, which may be replaced.
 
     Args:
-        manifest: the file that every output has.
-        written: all names that an output may have, the manifest among them.
+        manifests: files of which every output has one.
+        written: all names that an output may have, the manifests among them.
     """
 
-    manifest: str
+    manifests: frozenset[str]
     written: frozenset[str]
 
 
-A_MODEL = Content(MANIFEST, WRITTEN)
+A_MODEL = Content(frozenset({MANIFEST, DISGUISE}), WRITTEN)
 """The content of a folder that holds a model."""
 
 
@@ -72,7 +79,7 @@ def check_target(folder: Path, content: Content = A_MODEL) -> None:
     with _explained(folder):
         names = {entry.name for entry in folder.iterdir()}
     foreign = sorted(names - content.written)
-    if names and (foreign or content.manifest not in names):
+    if names and (foreign or not names & content.manifests):
         shown = ", ".join(foreign[:3] or sorted(names)[:3])
         raise CheckpointError(
             f"{folder} contains something else: {shown}",

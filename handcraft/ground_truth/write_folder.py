@@ -26,7 +26,8 @@ MODEL = "model"
 """The folder in it with the model, where that was compiled for the purpose."""
 
 CONTENT = Content(
-    MANIFEST, frozenset({MANIFEST, MODEL, *(file for part in PARTS for file in part.files)})
+    frozenset({MANIFEST}),
+    frozenset({MANIFEST, MODEL, *(file for part in PARTS for file in part.files)}),
 )
 
 

@@ -99,7 +99,7 @@ def other_files(folder: Path) -> str:
             return f"{CERTIFICATE} is damaged"
         hashes = json.loads(path.read_bytes())["files"]
         for name in FILES:
-            if name in hashes and hashes[name] != _sha256(folder / name):
+            if name in hashes and hashes[name] != sha256(folder / name):
                 return f"{name} was changed"
         return "" if FILES[0] in hashes else f"{CERTIFICATE} is damaged"
     except CheckpointError as error:
@@ -155,7 +155,7 @@ def certificate_of(stated: Statement, model: Model, folder: Path) -> Statement:
     return {
         "format": "handcraft-certificate",
         "version": VERSION,
-        "files": {name: _sha256(folder / name) for name in files},
+        "files": {name: sha256(folder / name) for name in files},
         **({} if len(files) == len(FILES) else {"architecture": architecture_of(model)}),
         "program": program_hash(stated["contexts"], stated["meaning"]),
         "arithmetic": {"weights": dtype, "steps": "float32"},
@@ -238,7 +238,12 @@ def architecture_of(model: Model) -> Statement:
     }
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The hash of a file, as certificates state it.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from typing import Any
 
 from handcraft.errors import CheckpointError, HandcraftError
 from handcraft.formats.checkpoint import Checkpoint
-from handcraft.formats.folder import MANIFEST
+from handcraft.formats.folder import DISGUISE_MAP, MANIFEST
 from handcraft.formats.foreign_files import contradiction, find_file, read_object, shown
 from handcraft.formats.huggingface.config_json import CONFIG
 from handcraft.formats.huggingface.config_keys import GENERATION, KEYS, TOKENIZER_CONFIG, Keys
@@ -224,7 +224,7 @@ def _in_weights(folder: Path) -> Iterator[Disagreement]:
 def _other_files(checkpoint: Checkpoint) -> Iterator[Disagreement]:
     """Files that were not written, and that some tool reads."""
     for path in sorted(checkpoint.folder.iterdir()):
-        if OTHER_WEIGHTS.fullmatch(path.name) and path.name not in FILES:
+        if OTHER_WEIGHTS.fullmatch(path.name) and path.name not in (*FILES, DISGUISE_MAP):
             what = "these are other weights than those that were judged, and some tools load them"
             yield Disagreement(path.name, None, what)
         elif path.name in OTHER_SETTINGS and not _says_no_more(path, checkpoint.model):

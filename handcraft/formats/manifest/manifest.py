@@ -116,6 +116,7 @@ class Manifest:
         facts: on how many texts the facts were measured on which the weights rely.
         proof: what was proved when the folder was written; None where no proof was asked for.
         words: how the rules and nodes of certificate.json read; None where there is no certificate.
+        disguised: whether the weights are no longer those that the circuits were placed as.
     """
 
     handcraft: int
@@ -133,6 +134,7 @@ class Manifest:
     facts: Measured | None = None
     proof: Proof | None = None
     words: Words | None = None
+    disguised: bool = False
 
     @property
     def grammar(self) -> Grammar | None:
@@ -187,6 +189,11 @@ def write_manifest(
         proof,
         words,
     )
+    return manifest_text(manifest, tables)
+
+
+def manifest_text(manifest: Manifest, tables: Tables) -> str:
+    """A manifest as JSON; `tables` have the origins that its weights refer to by number."""
     return _line_by_key({**tables.write(manifest), **tables.write_tables()})
 
 

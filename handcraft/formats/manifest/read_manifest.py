@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from handcraft.architecture import Architecture, architecture_named
@@ -68,10 +69,15 @@ def read_manifest(data: Data) -> tuple[Manifest, tuple[Origin, ...]]:
     return manifest, tables.origins
 
 
-def read_architecture(facts: Data) -> Architecture:
-    """The named architecture, without its mask where the manifest says so."""
+def read_architecture(facts: Data, *, disguised: bool = False) -> Architecture:
+    """The named architecture, without its mask where the manifest says so.
+
+    Only what was disguised may have an unembedding of its own.
+    """
     architecture = architecture_named(strict(facts.get("name"), str, "architecture.name"))
     is_causal = strict(facts.get("causal"), bool, "architecture.causal")
+    if disguised:
+        architecture = replace(architecture, tied=strict(facts.get("tied"), bool, "architecture.tied"))
     return architecture if is_causal else architecture.without_mask()
 
 

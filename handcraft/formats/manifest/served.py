@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from handcraft.display import shorten_value
 from handcraft.formats.foreign_files import whole
@@ -43,12 +44,23 @@ def _runs(
     for each in np.argsort(first).tolist():
         places = map(number, served[order[first[each]]])
         found[each] = lists.setdefault(tuple(places), len(lists))
-    serves = found[which.reshape(-1)]
+    return runs_of(indices, found[which.reshape(-1)], [[*places] for places in lists])
+
+
+def runs_of(
+    indices: npt.NDArray[np.int64], serves: npt.NDArray[np.int64], listed: Sequence[list[int]]
+) -> list[list[Any]]:
+    """Runs of neighbours that serve the same.
+
+    Args:
+        indices: of weights, in order: [weight, axis].
+        serves: for each, the place in `listed` of what it serves.
+        listed: the numbers of the origins.
+    """
     step = np.diff(indices, axis=0)
     follows = (step[:, :-1] == 0).all(axis=1) & (step[:, -1] == 1) & (np.diff(serves) == 0)
     starts = np.flatnonzero(np.concatenate([[True], ~follows]))
     lengths = np.diff(np.append(starts, len(indices)))
-    listed = [[*places] for places in lists]
     return [
         [*index, length, listed[which]]
         for index, length, which in zip(

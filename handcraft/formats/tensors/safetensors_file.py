@@ -80,9 +80,14 @@ def _header(
 
 
 def pending(model: Model, prefix: str = "") -> dict[str, Pending]:
-    """The tensors of a model, each fetched when it is written."""
+    """The tensors of a model, each fetched when it is written.
+
+    The prefix is that of GPT2Model; an unembedding of its own is beside it.
+    """
     dtype = dtype_named(model.dtype.name)
     return {
-        f"{prefix}{name}": Pending(sizes, dtype, partial(model.tensors.__getitem__, name))
+        name if name == "lm_head.weight" else f"{prefix}{name}": Pending(
+            sizes, dtype, partial(model.tensors.__getitem__, name)
+        )
         for name, sizes in model.shape.tensors(model.architecture).items()
     }

@@ -1,0 +1,1 @@
+"""The ways to disguise a model, one a file."""
