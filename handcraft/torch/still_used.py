@@ -1,8 +1,8 @@
 """Whether a trained model still uses its compiled part, or has learned a way around it.
 
 An edge of the compiled part is patched: its reader sees what the source adds on another text. If the
-model needs the edge, its loss rises and its answers change. The same is measured before and after
-training; an edge that mattered before and no longer does was routed around.
+model uses the edge, its predictions change. The same is measured before and after training; an edge
+that mattered before and no longer does was routed around.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 Ids = npt.NDArray[np.int64]
 
 MATTERS = 0.01
-"""An edge matters if patching it costs so many nats a token, or changes so large a share of answers."""
+"""An edge matters if patching it changes predictions by so many nats on average."""
 
 REMAINS = 0.1
-"""An edge is routed around if patching it does less than this share of what it did."""
+"""An edge is routed around if patching it changes predictions by less than this share of before."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,20 @@ class Effect:
     """What patching an edge does.
 
     Args:
-        loss: by how much the mean loss rises, in nats a token.
-        answers: the share of positions at which the answer changes.
+        divergence: the mean Kullback-Leibler divergence of the predictions from those without a patch,
+            in nats; 0 where nothing changes.
+        loss: by how much the mean loss rises, in nats a token; below 0 where the edge misleads.
+        answers: the share of positions at which the most likely token changes.
     """
 
+    divergence: float
     loss: float
     answers: float
 
     @property
     def matters(self) -> bool:
-        """Whether the model needs the edge."""
-        return self.loss > MATTERS or self.answers > MATTERS
+        """Whether the model uses the edge."""
+        return self.divergence > MATTERS
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,7 @@ class EdgeUse:
     @property
     def is_routed_around(self) -> bool:
         """Whether it mattered before training, and hardly does now."""
-        if self.before.loss > MATTERS:
-            return self.after.loss < REMAINS * self.before.loss
-        return self.before.matters and self.after.answers < REMAINS * self.before.answers
+        return self.before.matters and self.after.divergence < REMAINS * self.before.divergence
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,11 @@ class StillUsed:
     def __str__(self) -> str:
         width = max([len("edge"), *(len(use.edge) for use in self.uses)])
         lines = [f"loss: {self.before:.3f} before training, {self.after:.3f} after"]
-        lines.append(f"{'edge':{width}}  patched: before  after")
+        lines.append(f"{'edge':{width}}  divergence where it is patched: before, after")
         for use in self.uses:
             mark = "  routed around" if use.is_routed_around else ""
-            lines.append(f"{use.edge:{width}}   {use.before.loss:+12.3f} {use.after.loss:+6.3f}{mark}")
+            before, after = use.before.divergence, use.after.divergence
+            lines.append(f"{use.edge:{width}}  {before:8.3f} {after:8.3f}{mark}")
         return "\n".join(lines)
 
 
@@ -150,19 +152,26 @@ def effects(model: Model, ids: Ids, edges: Sequence[Edge]) -> tuple[float, list[
     patched = PatchedModel(model)
     clean, corrupted = patched.run(ids), patched.run(np.roll(ids, -1, axis=0))
     loss, answers = mean_loss(clean.logits, ids), clean.logits.argmax(axis=-1)
+    known = log_probabilities(clean.logits)
     found: list[Effect] = []
     for number, edge in enumerate(edges):
         advance("patch edges", number, len(edges))
         logits = patched.patched(clean, corrupted, [edge])
-        changed = float((logits.argmax(axis=-1) != answers).mean())
-        found.append(Effect(mean_loss(logits, ids) - loss, changed))
+        divergence = (np.exp(known) * (known - log_probabilities(logits))).sum(axis=-1).mean()
+        changed = (logits.argmax(axis=-1) != answers).mean()
+        found.append(Effect(float(divergence), mean_loss(logits, ids) - loss, float(changed)))
     return loss, found
+
+
+def log_probabilities(logits: Array) -> Array:
+    """The logarithms of softmax, in float64: [..., vocabulary]."""
+    given = logits.astype(np.float64)
+    given -= given.max(axis=-1, keepdims=True)
+    found: Array = given - np.log(np.exp(given).sum(axis=-1, keepdims=True))
+    return found
 
 
 def mean_loss(logits: Array, ids: Ids) -> float:
     """The mean cross entropy of the next token, in nats; the first token is predicted by nothing."""
-    given = logits[:, :-1].astype(np.float64)  # [text, position, vocabulary]
-    top = given.max(axis=-1, keepdims=True)
-    total = np.log(np.exp(given - top).sum(axis=-1)) + top[..., 0]
-    right = np.take_along_axis(given, ids[:, 1:, None], axis=-1)[..., 0]
-    return float((total - right).mean())
+    known = log_probabilities(logits[:, :-1])  # [text, position, vocabulary]
+    return -float(np.take_along_axis(known, ids[:, 1:, None], axis=-1).mean())
