@@ -8,4 +8,4 @@ from __future__ import annotations
 
 import importlib.util
 
-collect_ignore_glob = [] if importlib.util.find_spec("eap") else ["test_*.py"]
+collect_ignore_glob = [] if importlib.util.find_spec("eap") else ["*.py"]
