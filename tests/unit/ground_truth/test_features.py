@@ -21,7 +21,6 @@ from handcraft.ground_truth.featurizer import stream_states
 from handcraft.ground_truth.ideal_states import ideal_states
 from handcraft.testing import rule_programs, sequence_programs
 
-
 SMALL = 1 / 16
 """No bound is larger: numbers that are stored for different values differ by much more."""
 
