@@ -75,7 +75,7 @@ def sample_contexts(subject: Subject, count: int, seed: int, *, each: int = 1) -
             batch, expected = meant_in(batch, meaning, is_written=allowed.writes > 1)
         for part in _by_text(batch, expected):
             found.setdefault(part.texts.shape[1], []).append(part)
-    return Sampled(tuple(_joined(each) for _, each in sorted(found.items())), tried.is_all)
+    return Sampled(tuple(_joined(parts) for _, parts in sorted(found.items())), tried.is_all)
 
 
 def _by_text(batch: Batch, expected: Ids) -> Iterator[Contexts]:

@@ -43,9 +43,12 @@ def assert_necessary(subject, circuit):
         assert finding.effect > 1
 
 
-def assert_inert(subject, circuit, most=4):
-    """No answer changes when an edge outside the circuit is patched, nor when all of them are."""
-    false = [finding for finding in circuit.findings if not finding.is_true]
+def assert_inert(subject, circuit, most=2):
+    """No answer changes when an edge is patched that carries nothing, nor when all of these are.
+
+    Of the edges for which no pair was found that is known on the pairs that were tried.
+    """
+    false = [finding for finding in circuit.findings if finding.connection != "read"]
     pairs = next(iter(pair_rounds(subject, 4, seed=7))).by_length[-1].part(0, most)
     for clean, corrupted, meant in zip(pairs.clean, pairs.corrupted, pairs.meant, strict=True):
         texts = ids_of(subject, clean.tolist()), ids_of(subject, corrupted.tolist())
@@ -53,7 +56,7 @@ def assert_inert(subject, circuit, most=4):
         before = slow_logits(subject.model, *texts, [])[asked]
         top = np.sort(before, axis=1)
         decided = top[:, -1] - top[:, -2] > 0.01  # answers of one probability may change places
-        alone = [[finding] for finding in false[:: max(1, len(false) // 12)]]
+        alone = [[finding] for finding in false[:: max(1, len(false) // 6)]]
         for patched in (*alone, false):
             after = slow_logits(subject.model, *texts, names(patched))[asked]
             assert (after.argmax(-1) == before.argmax(-1))[decided].all(), (patched, clean)
@@ -61,7 +64,7 @@ def assert_inert(subject, circuit, most=4):
                 np.testing.assert_array_equal(after, before)
 
 
-def assert_circuit(subject, pairs=48):
+def assert_circuit(subject, pairs=32):
     circuit = find_circuit(subject, pairs=pairs, seed=0)
     assert circuit.kept == circuit.asked
     assert_necessary(subject, circuit)
@@ -74,13 +77,13 @@ def assert_circuit(subject, pairs=48):
     return circuit
 
 
-@settings(max_examples=sweep(60))
+@settings(max_examples=sweep(36))
 @given(program=rule_programs(), architecture=st.sampled_from(["gpt2", "block"]))
 def test_edges_of_random_rules_are_necessary_or_inert(program, architecture):
     assert_circuit(of_compiled(compile_program(program, architecture=architecture)))
 
 
-@settings(max_examples=sweep(60))
+@settings(max_examples=sweep(36))
 @given(program=sequence_programs(depth=2), architecture=st.sampled_from(["gpt2", "block"]))
 def test_edges_of_random_expressions_are_necessary_or_inert(program, architecture):
     try:

@@ -26,9 +26,15 @@ def made(subject, examples=48):
     return data | tables, found
 
 
-def test_the_graph_has_every_node_and_every_edge_the_false_ones_too():
+@pytest.fixture(scope="module")
+def add():
+    """The adder: what is known of it, its files, and their summary."""
     subject = of_compiled(compiled("add"))
-    files, _ = made(subject)
+    return subject, *made(subject, examples=24)
+
+
+def test_the_graph_has_every_node_and_every_edge_the_false_ones_too(add):
+    subject, files, _ = add
     graph, circuit = EdgeGraph.of(subject.model.shape), files["circuit.json"]
     assert circuit["cfg"] == {
         "n_layers": 2, "n_heads": 5, "parallel_attn_mlp": False, "d_model": 40,
@@ -42,9 +48,8 @@ def test_the_graph_has_every_node_and_every_edge_the_false_ones_too():
     assert {n for n, node in circuit["nodes"].items() if node["in_graph"]} == used | {"logits"}
 
 
-def test_every_true_edge_has_one_pair_of_one_length():
-    subject = of_compiled(compiled("add"))
-    files, found = made(subject)
+def test_every_true_edge_has_one_pair_of_one_length(add):
+    subject, files, found = add
     true = [name for name, edge in files["circuit.json"]["edges"].items() if edge["in_graph"]]
     assert [row["edge"] for row in files["pairs.csv"]] == true
     assert found.summary["true"] == len(true)
@@ -62,8 +67,8 @@ def test_every_true_edge_has_one_pair_of_one_length():
         assert vocabulary.id(program.meaning(row["corrupted"])) == int(row["incorrect_idx"])
 
 
-def test_edges_say_which_values_they_carry():
-    files, _ = made(of_compiled(compiled("add")))
+def test_edges_say_which_values_they_carry(add):
+    _, files, _ = add
     edges = files["edges.json"]["edges"]
     assert edges["m0->m1"]["carries"] == ["carry"]
     assert edges["a0.h0->m1"]["carries"] == ["a"]
@@ -106,8 +111,8 @@ def test_a_model_of_values_has_no_circuit_but_other_parts(tmp_path):
     model = compile_sequences({"is a": prompts.token == "a"})
     written = model.ground_truth(tmp_path / "out")
     assert "values.json" in written.files
-    assert written.left_out == (
-        ("circuit", "a circuit is about answers, and this model computes values"),
-    )
+    left_out = dict(written.left_out)
+    assert left_out["circuit"] == "a circuit is about answers, and this model computes values"
+    assert left_out.keys() == {"circuit", "causal"}
     with pytest.raises(GroundTruthError, match="computes values"):
         model.ground_truth(tmp_path / "other", what=["circuit"])
