@@ -109,6 +109,11 @@ def causal_model(subject: Subject, wanted: Wanted) -> CausalModel:
             place of its own.
     """
     source = subject.source
+    if not subject.predicts:
+        raise GroundTruthError(
+            "a causal model is about answers, and this model computes values",
+            fix="ask for other parts: --what values,features,components",
+        )
     if not isinstance(source, Program):
         raise GroundTruthError(
             f"of {subject.name} only circuits are known, and no program that they are for",
