@@ -104,6 +104,14 @@ def test_a_property_of_the_rules(prompt):
     {"hypothesis": ("given",), "handcraft.testing": ("prompts",)},
 )
 
+CAUSAL_TEST = Section(
+    """\
+def test_later_tokens_change_no_earlier_answer():
+    assert_causal(model)
+""",
+    {"handcraft.testing": ("assert_causal",)},
+)
+
 CACHE_TEST = Section(
     comment(
         "Texts are read piece by piece with a cache, some tokens are forgotten, and texts change "

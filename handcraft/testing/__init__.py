@@ -10,6 +10,7 @@ from handcraft.on_use import imported_on_use
 if TYPE_CHECKING:
     from handcraft.testing.agreement import assert_agreement
     from handcraft.testing.cache_against_full import cache_machine
+    from handcraft.testing.later_tokens import assert_causal
     from handcraft.testing.means.assertion import assert_means
     from handcraft.testing.means.found import Agreement, Disagreement, Margin
     from handcraft.testing.means.thinnest import thinnest_margin
@@ -26,6 +27,7 @@ else:
         {
             "handcraft.testing.agreement": ("assert_agreement",),
             "handcraft.testing.cache_against_full": ("cache_machine",),
+            "handcraft.testing.later_tokens": ("assert_causal",),
             "handcraft.testing.means.assertion": ("assert_means",),
             "handcraft.testing.means.found": ("Agreement", "Disagreement", "Margin"),
             "handcraft.testing.means.thinnest": ("thinnest_margin",),
@@ -48,6 +50,7 @@ __all__ = [
     "RuleCase",
     "as_model",
     "assert_agreement",
+    "assert_causal",
     "assert_means",
     "assert_writes",
     "cache_machine",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handcraft.compiler import Compiled
-from handcraft.errors import ModelError, PromptError
+from handcraft.errors import CommandError, ModelError, PromptError
 from handcraft.formats import Checkpoint, read_checkpoint
 from handcraft.language import Program, Rule
 from handcraft.testing.means.meaning import MeantByProgram
@@ -135,8 +135,12 @@ def parametrize(of: object, argument: str = "rule") -> pytest.MarkDecorator:
     Raises:
         ModelError: it has no rules.
     """
-    import pytest
-
+    try:
+        import pytest
+    except ImportError:
+        raise CommandError(
+            "pytest, which runs a test for each rule, is not installed", fix="pip install pytest"
+        ) from None
     cases = rule_cases(_program_of(of))
     return pytest.mark.parametrize(argument, cases, ids=ids_of(cases))
 

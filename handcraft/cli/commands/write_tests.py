@@ -115,7 +115,7 @@ def _foreign(folder: Path, path: Path) -> tuple[str, list[Section]]:
         {"pathlib": ("Path",), "handcraft.testing": ("as_model",)},
         is_setting=True,
     )
-    cache = [parts.CACHE_TEST] if isinstance(model, Caching) else []
+    cache = [parts.CAUSAL_TEST, parts.CACHE_TEST] if isinstance(model, Caching) else []
     return f"the model in {folder}", [load, *parts.to_fill_in(), *cache]
 
 
@@ -159,7 +159,7 @@ def _known(name: str, found: Found, path: Path) -> tuple[str, list[Section]]:
     if isinstance(meant, Program):
         tests.append(parts.OWN_PROPERTY)
     if model.architecture.causal:
-        tests.append(parts.CACHE_TEST)
+        tests += [parts.CAUSAL_TEST, parts.CACHE_TEST]
     return shown, [*sections, *tests]
 
 

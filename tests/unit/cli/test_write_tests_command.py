@@ -68,12 +68,12 @@ def files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "written", "passed"),
     [
-        ("aab", "test_aab.py", 8),
-        ("by_hand", "test_by_hand.py", 8),
-        ("words.py", "test_words.py", 6),
-        ("words.py:rules", "test_words.py", 6),
-        ("aab.rules", "test_aab.py", 8),
-        ("again/", "test_again.py", 3),
+        ("aab", "test_aab.py", 9),
+        ("by_hand", "test_by_hand.py", 9),
+        ("words.py", "test_words.py", 7),
+        ("words.py:rules", "test_words.py", 7),
+        ("aab.rules", "test_aab.py", 9),
+        ("again/", "test_again.py", 4),
     ],
 )
 def test_what_is_written_passes_as_it_is(run, files, name, written, passed):
@@ -112,7 +112,7 @@ def test_a_model_in_a_folder_is_tested_from_another_folder(run, files):
     file = files / "tests" / "test_folder.py"
     assert 'FOLDER = Path(__file__).parent / "../aab"' in file.read_text()
     assert_reads_well(file)
-    assert "8 passed" in pytest_on(file).stdout
+    assert "9 passed" in pytest_on(file).stdout
 
 
 def test_a_foreign_model_fails_clearly_until_its_meaning_is_filled_in(run, files):
@@ -120,13 +120,13 @@ def test_a_foreign_model_fails_clearly_until_its_meaning_is_filled_in(run, files
     file = files / "test_foreign.py"
     assert_reads_well(file)
     tested = pytest_on(file)
-    assert "2 failed, 1 passed" in tested.stdout
+    assert "2 failed, 2 passed" in tested.stdout
     assert "say in `meaning` what should follow a prompt" in tested.stdout
     text = file.read_text()
     head, _, rest = text.partition("    pytest.fail(")
     filled = head + '    return "b" if prompt.endswith("aa") else "a"\n' + rest.partition("\n")[2]
     file.write_text(filled)
-    assert "3 passed" in pytest_on(file).stdout
+    assert "4 passed" in pytest_on(file).stdout
 
 
 def test_nothing_is_overwritten_unless_it_is_asked_for(run, files):
@@ -168,7 +168,7 @@ outputs = {"token": prompts.token}
 def test_the_command_reports_as_json(run, files):
     assert json.loads(run("write-tests", "aab.rules", "--json").out) == {
         "file": "test_aab.py",
-        "tests": 6,
+        "tests": 7,
     }
 
 
