@@ -155,7 +155,7 @@ def make_features(subject: Subject, wanted: Wanted) -> Made:
     total = sum(len(state.found.features) for state in states)
     bound = max(state.bound for state in states)
     summary = {"states": len(states), "features": total, "bound": bound}
-    line = f"{count(total, 'feature')} in {count(len(states), 'state')}, within {bound:g} of the stream"
+    line = f"{count(total, 'feature')} in {count(len(states), 'state')} of the residual stream"
     return Made(files, summary, (line,))
 
 
