@@ -52,9 +52,10 @@ export function setWeight(model, tensor, row, column, value) {
 
 /**
  * Every intermediate of one forward pass, by the names of `Trace` in Python; but the parts of a head
- * lie side by side, [position, n_embd], as c_attn and c_proj have them.
+ * lie side by side, [position, n_embd], as c_attn and c_proj have them. A model of values has numbers
+ * under the name "outputs", [position, output], in place of logits.
  *
- * Sums run in float64, and the result of every step is rounded to the model's dtype.
+ * Sums run in float64, and the result of every step is rounded once, to the model's dtype.
  *
  * @param ids token ids, at most n_positions of them.
  * @returns a Map from names to {shape, data}, with the `ids`.
@@ -62,13 +63,12 @@ export function setWeight(model, tensor, row, column, value) {
 export function forward(model, ids) {
   const { n_embd: width, n_head: heads, n_inner: inner, n_vocab: answers } = model.shape;
   const { norm, epsilon, activation, causal, scales, tied } = model.architecture;
-  const { tensors, Floats } = model;
+  const { tensors, Floats, round } = model;
   const count = ids.length;
   const size = width / heads;
   const trace = Object.assign(new Map(), { ids });
   const keep = (name, data, ...shape) => (trace.set(name, { shape, data }), data);
   const act = ACTIVATIONS[activation];
-  const channels = (h) => Array.from({ length: size }, (_, c) => h * size + c);
 
   const linear = (x, from, to, name) => {
     const out = new Floats(count * to);
@@ -83,7 +83,7 @@ export function forward(model, ids) {
         const { at, is } = rows[i];
         for (let k = 0; k < at.length; k++) sums[at[k]] += factor * is[k];
       }
-      bias.at.forEach((j, k) => (sums[j] += bias.is[k]));
+      fill(sums, bias);
       out.set(sums, p * to);
     }
     return out;
@@ -91,24 +91,24 @@ export function forward(model, ids) {
   const normed = (x, name) => {
     if (!norm) return x;
     const out = new Floats(count * width);
-    const gain = new Float64Array(width);
-    const shift = new Float64Array(width);
-    fill(gain, tensors[`${name}.weight`].rows[0]);
-    fill(shift, tensors[`${name}.bias`].rows[0]);
+    const gain = fill(new Float64Array(width), tensors[`${name}.weight`].rows[0]);
+    const shift = fill(new Float64Array(width), tensors[`${name}.bias`].rows[0]);
     for (let p = 0; p < count; p++) {
-      const { mean, deviation } = moments(x.subarray(p * width, (p + 1) * width), epsilon);
+      const { mean, deviation } = moments(x, p * width, width, epsilon);
       for (let d = 0; d < width; d++) out[p * width + d] = ((x[p * width + d] - mean) / deviation) * gain[d] + shift[d];
     }
     return keep(name, out, count, width);
   };
-  const added = (x, y) => x.map((value, i) => value + y[i]);
+  const added = (x, y) => {
+    const out = new Floats(x.length);
+    for (let i = 0; i < out.length; i++) out[i] = x[i] + y[i];
+    return out;
+  };
 
   let x = new Floats(count * width);
   ids.forEach((id, p) => {
-    const sums = new Float64Array(width);
-    fill(sums, tensors["wte.weight"].rows[id]);
-    fill(sums, tensors["wpe.weight"].rows[p]);
-    x.set(sums, p * width);
+    const sums = fill(new Float64Array(width), tensors["wte.weight"].rows[id]);
+    x.set(fill(sums, tensors["wpe.weight"].rows[p]), p * width);
   });
   keep("embedding", x, count, width);
 
@@ -123,63 +123,99 @@ export function forward(model, ids) {
     const scores = new Floats(heads * count * count);
     const pattern = new Floats(heads * count * count);
     const output = new Floats(count * width);
+    const scale = round(scales[b]);
+    const used = new Int32Array(size); // channels of a head that are not 0 everywhere: first in queries
+    const moved = new Int32Array(size); // and in values
+    const exps = new Float64Array(count);
     const sums = new Float64Array(size);
     for (let h = 0; h < heads; h++) {
+      const asked = listUsed(query, used, h * size, size, width);
+      const held = listUsed(value, moved, h * size, size, width);
       for (let p = 0; p < count; p++) {
         const seen = causal ? p + 1 : count;
         const row = (h * count + p) * count;
-        const asked = channels(h).filter((c) => query[p * width + c] !== 0);
         let best = -Infinity;
         for (let s = 0; s < seen; s++) {
           let sum = 0;
-          for (const c of asked) sum += query[p * width + c] * key[s * width + c];
-          scores[row + s] = model.round(sum) * model.round(scales[b]);
-          best = Math.max(best, scores[row + s]);
+          for (let k = 0; k < asked; k++) sum += query[p * width + used[k]] * key[s * width + used[k]];
+          scores[row + s] = round(sum) * scale;
+          if (scores[row + s] > best) best = scores[row + s];
         }
         let total = 0;
-        for (let s = 0; s < seen; s++) total += pattern[row + s] = Math.exp(scores[row + s] - best);
+        for (let s = 0; s < seen; s++) total += exps[s] = Math.exp(scores[row + s] - best);
         sums.fill(0);
         for (let s = 0; s < seen; s++) {
-          const share = (pattern[row + s] /= total);
-          if (share !== 0) for (let c = 0; c < size; c++) sums[c] += share * value[s * width + h * size + c];
+          const share = (pattern[row + s] = round(exps[s] / total));
+          if (share !== 0) for (let k = 0; k < held; k++) sums[k] += share * value[s * width + moved[k]];
         }
-        output.set(sums, p * width + h * size);
+        for (let k = 0; k < held; k++) output[p * width + moved[k]] = sums[k];
       }
     }
     keep(`${attn}.scores`, scores, heads, count, count);
     keep(`${attn}.pattern`, pattern, heads, count, count);
     keep(`${attn}.head_output`, output, count, width);
-    const moved = keep(`${attn}.output`, linear(output, width, width, `${attn}.c_proj`), count, width);
-    x = keep(`h.${b}.after_attention`, added(x, moved), count, width);
+    const written = keep(`${attn}.output`, linear(output, width, width, `${attn}.c_proj`), count, width);
+    x = keep(`h.${b}.after_attention`, added(x, written), count, width);
     if (inner[b]) {
       const mlp = `h.${b}.mlp`;
       const before = linear(normed(x, `h.${b}.ln_2`), width, inner[b], `${mlp}.c_fc`);
       keep(`${mlp}.pre_activation`, before, count, inner[b]);
-      const hidden = keep(`${mlp}.hidden`, before.map(act), count, inner[b]);
-      const written = linear(hidden, inner[b], width, `${mlp}.c_proj`);
-      x = added(x, keep(`${mlp}.output`, written, count, width));
+      const hidden = keep(`${mlp}.hidden`, new Floats(before.length), count, inner[b]);
+      for (let i = 0; i < hidden.length; i++) if (before[i] !== 0) hidden[i] = act(before[i]);
+      x = added(x, keep(`${mlp}.output`, linear(hidden, inner[b], width, `${mlp}.c_proj`), count, width));
     }
     keep(`h.${b}.output`, x, count, width);
+  }
+  if (model.outputs) {
+    keep("outputs", new Float64Array(count * model.outputs.length), count, model.outputs.length);
+    for (let p = 0; p < count; p++)
+      model.outputs.forEach(({ reads, constant }, k) => {
+        const read = (sum, [d, factor]) => sum + x[p * width + d] * factor;
+        trace.get("outputs").data[p * model.outputs.length + k] = reads.reduce(read, constant);
+      });
+    return trace;
   }
   x = normed(x, "ln_f");
   const logits = new Floats(count * answers);
   const { rows } = tensors[tied ? "wte.weight" : "lm_head.weight"];
-  for (let p = 0; p < count; p++)
-    rows.forEach(({ at, is }, t) => {
+  for (let t = 0; t < rows.length; t++) {
+    const { at, is } = rows[t];
+    for (let p = 0; p < count; p++) {
       let sum = 0;
       for (let k = 0; k < at.length; k++) sum += x[p * width + at[k]] * is[k];
       logits[p * answers + t] = sum;
-    });
+    }
+  }
   keep("logits", logits, count, answers);
   return trace;
 }
 
-const fill = (target, { at, is }) => at.forEach((i, k) => (target[i] += is[k]));
+/** Adds a row to an array, which it returns. */
+function fill(target, { at, is }) {
+  for (let k = 0; k < at.length; k++) target[at[k]] += is[k];
+  return target;
+}
 
-function moments(x, epsilon) {
-  const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
-  const variance = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
-  return { mean, deviation: Math.sqrt(variance + epsilon) };
+/** Lists the channels from `first` on that are not 0 at every position, and returns how many. */
+function listUsed(x, list, first, size, width) {
+  let found = 0;
+  for (let c = first; c < first + size; c++)
+    for (let place = c; place < x.length; place += width)
+      if (x[place] !== 0) {
+        list[found++] = c;
+        break;
+      }
+  return found;
+}
+
+/** The mean and the deviation of `width` numbers from a place on. */
+function moments(x, first, width, epsilon) {
+  let mean = 0;
+  for (let i = first; i < first + width; i++) mean += x[i];
+  mean /= width;
+  let variance = 0;
+  for (let i = first; i < first + width; i++) variance += (x[i] - mean) ** 2;
+  return { mean, deviation: Math.sqrt(variance / width + epsilon) };
 }
 
 const ACTIVATIONS = {
@@ -564,8 +600,7 @@ export function explain(model, trace, ref) {
   };
   const input = (norm, source) => (model.architecture.norm ? norm : source);
   const normed = (norm, source) => {
-    const x = trace.get(source).data.subarray(p * width, (p + 1) * width);
-    const { mean, deviation } = moments(x, model.architecture.epsilon);
+    const { mean, deviation } = moments(trace.get(source).data, p * width, width, model.architecture.epsilon);
     const terms = [
       term("x, the stream before", source, p, i),
       { label: "mean of the stream", value: mean, refs: [] },
