@@ -756,22 +756,42 @@ const FOCUSED = "button, input, select, summary, [tabindex]"; // what can have t
  * listen to events; children are elements, texts and lists of them.
  */
 function el(tag, ...children) {
-  const [name, ...classes] = tag.split(".");
-  const made = document.createElement(name);
-  made.classList.add(...classes);
-  const isPlain = children.length && Object.getPrototypeOf(children[0] ?? "") === Object.prototype;
-  for (const [key, value] of Object.entries(isPlain ? children.shift() : {})) {
+  const dot = tag.indexOf(".");
+  const made = document.createElement(dot < 0 ? tag : tag.slice(0, dot));
+  if (dot >= 0) made.className = tag.slice(dot + 1).replaceAll(".", " ");
+  const [given] = children;
+  if (given == null || Object.getPrototypeOf(given) !== Object.prototype) return add(made, children);
+  for (const key in given) {
+    const value = given[key];
     if (typeof value === "function") made.addEventListener(key, value);
     else if (key.startsWith("aria-")) made.setAttribute(key, value);
     else if (value !== false && value != null) made.setAttribute(key, value === true ? "" : value);
   }
-  return put(made, ...children);
+  return add(made, children.slice(1));
 }
 
-/** Replaces what an element contains; nothing stands for what is null, false or "". */
-function put(made, ...children) {
-  made.replaceChildren(...children.flat(Infinity).filter((child) => child != null && child !== false && child !== ""));
+/** Adds children to an element; nothing stands for what is null, false or "". */
+function add(made, children) {
+  for (const child of children)
+    if (Array.isArray(child)) add(made, child);
+    else if (child != null && child !== false && child !== "") made.append(child);
   return made;
+}
+
+/** Replaces what an element contains. */
+function put(made, ...children) {
+  made.replaceChildren();
+  return add(made, children);
+}
+
+/** Calls a function with an element when it is first laid out on the screen, where its sizes are known. */
+function onceShown(box, act) {
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    act(box);
+  });
+  observer.observe(box);
 }
 
 /** A row of a table, headed by its first cell. */
@@ -1127,7 +1147,7 @@ export function start(text, root) {
     });
     const label = { tabindex: 0, role: "region", "aria-label": `The file ${data.source.name}` };
     const box = el("div", { class: "scroll source", ...label }, el("ol", lines));
-    requestAnimationFrame(() => {
+    onceShown(box, () => {
       const lit = box.querySelector(".fired");
       if (lit) box.scrollTop = lit.offsetTop - box.offsetTop - box.clientHeight / 2;
     });
@@ -1267,9 +1287,10 @@ export function start(text, root) {
       ),
       table(`What happens at each position of ${join(tokens)}`, head, rows, { class: "positions" }),
     );
-    const shown = sections.flow.querySelector(".scroll");
-    const cell = shown.querySelector(".here");
-    if (cell) shown.scrollLeft = cell.offsetLeft + cell.offsetWidth - shown.clientWidth;
+    onceShown(sections.flow.querySelector(".scroll"), (box) => {
+      const cell = box.querySelector(".here");
+      if (cell) box.scrollLeft = cell.offsetLeft + cell.offsetWidth - box.clientWidth;
+    });
   }
 
   const mark = (value) =>
@@ -1311,9 +1332,12 @@ export function start(text, root) {
   }
   function fired(b, p) {
     const { shape: sizes, data: hidden } = result.trace.get(`h.${b}.mlp.hidden`);
-    return Array.from(hidden.subarray(p * sizes[1], (p + 1) * sizes[1]), (value, i) => [i, value]).filter(
-      ([, value]) => Math.abs(value) > 1e-6,
-    );
+    const units = [];
+    for (let i = 0; i < sizes[1]; i++) {
+      const value = hidden[p * sizes[1] + i];
+      if (Math.abs(value) > 1e-6) units.push([i, value]);
+    }
+    return units;
   }
 
   const isWritten = ({ first, width }, tensors) =>
