@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handcraft.circuits import Circuits
@@ -23,11 +22,8 @@ from handcraft.origin import Origin
 from handcraft.weights import Layout, Placement, Plan, axis_names, stored_values
 
 if TYPE_CHECKING:
-    import anywidget
-
     from handcraft.draw import Subject
     from handcraft.explain import Explanation
-    from handcraft.page import Page
     from handcraft.verify import Report
 
 
@@ -112,38 +108,6 @@ class Compiled(Actions):
             index: row and column, or the place in a bias.
         """
         return self.placement.tensors[tensor].origins.get(index, ())
-
-    def page(self, file: str | Path | None = None, *, prompt: str = "") -> Page:
-        """A page that runs the model in the browser and explains its numbers, as one HTML file.
-
-        Args:
-            file: an .html file to write; left out, nothing is written.
-            prompt: the prompt to begin with.
-
-        Returns:
-            The text of the page: a `str` that notebooks show as its size.
-
-        Raises:
-            LimitError: the model has more weights than a page may have.
-            CheckpointError: the file is not an .html file, or cannot be written.
-        """
-        from handcraft.page import of_compiled, write_page
-
-        return write_page(of_compiled(self).with_example(prompt), file)
-
-    def widget(self, *, prompt: str = "") -> anywidget.AnyWidget:
-        """The same page in a notebook, by anywidget: `pip install handcraft[notebook]`.
-
-        Args:
-            prompt: the prompt to begin with.
-
-        Raises:
-            LimitError: the model has more weights than a page may have.
-            ModelError: anywidget is not installed.
-        """
-        from handcraft.page import widget
-
-        return widget(self, prompt)
 
     def verify(self, *, sample: int | None = None, seed: int = 0) -> Report:
         """Compare what the model answers with what its source means; as `handcraft.verify`.

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from handcraft.circuits import Circuits, Subspace
 from handcraft.circuits.lifetimes import lifetimes
-from handcraft.compiler import Compiled
-from handcraft.errors import ModelError
+from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.compiler.values.value_model import ValueModel
 from handcraft.formats import Checkpoint
 from handcraft.formats.manifest.served import served_runs
+from handcraft.formats.stated_values import stated_values
 from handcraft.language import Program
 from handcraft.language.decision import nodes_of
 from handcraft.language.graph.node import walk
@@ -87,7 +88,11 @@ class Subject:
         proof: what was proved of exactly these files; None where nothing was tried.
         why_no_meaning: why there is no statement.
         why_no_proof: what to say where there is no proof.
-        sees_last: whether the program means something after a longer text too, by its last tokens.
+        sees_last: whether the program means something after a text that is longer than the model, by
+            its last tokens.
+        context: for how many tokens the program is written; None for those of the model.
+        widens: whether the rules mean the same after longer texts than these, in one model.
+        values: the model and how values are read from it, of a model of values.
         example: a prompt to begin with; "" for any.
     """
 
@@ -107,24 +112,28 @@ class Subject:
     why_no_proof: str = NOT_TRIED
     example: str = ""
     sees_last: bool = False
+    context: int | None = None
+    widens: bool = False
+    values: ValueModel | None = None
 
     def with_example(self, example: str | None) -> Subject:
         """The same, with a prompt to begin with."""
         return replace(self, example=example or "")
 
 
-def of_compiled(compiled: Compiled, title: str | None = None, *, proof: Proof | None = None) -> Subject:
-    """What is known of a program that was compiled here: everything.
+def of_compiled(
+    compiled: Compiled | CompiledSequences, title: str | None = None, *, proof: Proof | None = None
+) -> Subject:
+    """What is known of a program or of expressions that were compiled here: everything.
 
     Args:
-        compiled: what `compile_program` gave.
-        title: what to call the page; by default the name of the program's file.
+        compiled: what `compile_program` or `compile_sequences` gave.
+        title: what to call the page; by default the name of the file.
         proof: what was proved of it.
     """
-    program = compiled.source if isinstance(compiled.source, Program) else None
     numbers: dict[Origin, int] = {}
     served = served_runs(compiled.placement, lambda origin: numbers.setdefault(origin, len(numbers)))
-    layout = compiled.layout
+    layout = compiled.plan.layout
     born = _born(compiled.circuits, compiled.model.shape.n_layer)
     stored = tuple(
         _stored(
@@ -132,30 +141,56 @@ def of_compiled(compiled: Compiled, title: str | None = None, *, proof: Proof | 
         )
         for s in layout.subspaces
     )
-    statement: Statement | None = None
-    why = "these circuits were laid out by hand, so there are no rules to compare with"
-    places: tuple[Place | None, ...] = ()
-    rules: tuple[RuleText, ...] = ()
-    if program is not None:
-        statement, why = _stated(lambda: statement_of(program))
-        places = tuple(node.place for node in walk(*nodes_of(program.decisions))) if statement else ()
-        rules = tuple(RuleText(str(each.rule), each.rule.place) for each in program.decisions)
-    source = _source_of(program)
-    return Subject(
-        title or (Path(source.name).stem if source else "rules"),
+    subject = Subject(
+        title or ("values" if isinstance(compiled, CompiledSequences) else "rules"),
         compiled.model,
         axis_names(compiled.plan),
         tuple(numbers),
         served,
         stored,
         _looks_at(compiled.circuits),
-        statement,
-        places,
-        rules,
-        source,
-        proof,
-        why,
-        sees_last=program is not None and _sees_last(program, compiled.model),
+        proof=proof,
+    )
+    if isinstance(compiled, CompiledSequences):
+        known = _with_values(subject, compiled)
+    elif isinstance(compiled.source, Program):
+        known = _with_rules(subject, compiled.source)
+    else:
+        why = "these circuits were laid out by hand, so there are no rules to compare with"
+        return replace(subject, why_no_meaning=why)
+    if title is None and known.source is not None:
+        return replace(known, title=Path(known.source.name).stem)
+    return known
+
+
+def _with_rules(subject: Subject, program: Program) -> Subject:
+    """With the rules of a program, and what they mean."""
+    statement, why = _stated(lambda: statement_of(program))
+    return replace(
+        subject,
+        statement=statement,
+        places=tuple(node.place for node in walk(*nodes_of(program.decisions))) if statement else (),
+        rules=tuple(RuleText(str(each.rule), each.rule.place) for each in program.decisions),
+        source=_source_of([rule.place for rule in program.rules]),
+        why_no_meaning=why,
+        sees_last=_sees_last(program, subject.model),
+        context=program.context,
+        widens=program.has_only_patterns,
+    )
+
+
+def _with_values(subject: Subject, compiled: CompiledSequences) -> Subject:
+    """With the expressions that a model computes, and what they mean."""
+    statement, why = _stated(lambda: stated_values(compiled))
+    nodes = [*walk(*compiled.stages[0].nodes)]
+    return replace(
+        subject,
+        statement=statement,
+        places=tuple(node.place for node in nodes) if statement else (),
+        source=_source_of([output.place for output in compiled.outputs]),
+        why_no_meaning=why,
+        context=compiled.prompts.context,
+        values=compiled.values,
     )
 
 
@@ -175,7 +210,11 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
     )  # fmt: skip
     certificate = checkpoint.folder / CERTIFICATE
     statement, why = _stated(
-        lambda: statement_of(source) if isinstance(source, Program) else stated_in(certificate)
+        lambda: (
+            statement_of(source)
+            if isinstance(source, Program)
+            else _stated_of(checkpoint.values, stated_in(certificate))
+        )
     )
     proof, why_no_proof = manifest.proof, NOT_TRIED
     if proof is not None and (changed := other_files(checkpoint.folder)):
@@ -199,6 +238,9 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         why.replace(str(checkpoint.folder), "the folder"),
         why_no_proof,
         sees_last=isinstance(source, Program) and _sees_last(source, checkpoint.model),
+        context=source.context,
+        widens=isinstance(source, Program) and source.has_only_patterns,
+        values=checkpoint.values,
     )
 
 
@@ -227,7 +269,21 @@ def _stated(state: Callable[[], Statement]) -> tuple[Statement | None, str]:
 
 def _sees_last(program: Program, model: Model) -> bool:
     """Whether a longer text is answered by its last tokens, of which program and model see as many."""
-    return not program.prompts.refuses_some and program.context == model.shape.n_positions
+    is_as_long = program.has_only_patterns or program.context == model.shape.n_positions
+    return is_as_long and not program.prompts.refuses_some
+
+
+def _stated_of(values: ValueModel | None, statement: Statement) -> Statement:
+    """A statement about the outputs of a folder, in their order; or about what it predicts."""
+    answer = statement["meaning"]["answer"]
+    stated = {each["name"]: each for each in answer.get("values", ())}
+    names = [] if values is None else [output.name for output in values.outputs]
+    if sorted(stated) != sorted(names):
+        raise NotCertified("the certificate of the folder is about other outputs")
+    if not names:
+        return statement
+    ordered = {**answer, "values": [stated[name] for name in names]}
+    return {**statement, "meaning": {**statement["meaning"], "answer": ordered}}
 
 
 def _looks_at(circuits: Circuits) -> dict[str, str]:
@@ -262,22 +318,11 @@ def _stored(
     return Stored(name, encoding, first, width, has_opposites, values or None, born)
 
 
-def _source_of(program: Program | None) -> Source | None:
-    """The file in which most of the rules are written, as Python read it when it ran it."""
-    if program is None:
-        return None
-    files = [rule.place.file for rule in program.rules if rule.place is not None]
+def _source_of(places: Iterable[Place | None]) -> Source | None:
+    """The file in which most rules or outputs are written, as Python read it when it ran it."""
+    files = [place.file for place in places if place is not None]
     if not files:
         return None
     file = max(sorted(set(files)), key=files.count)
     lines = linecache.getlines(file)
     return Source(Path(file).name, tuple(line.rstrip("\r\n") for line in lines)) if lines else None
-
-
-def predicts_nothing(where: object) -> ModelError:
-    """The error for a model that computes values: a page is about predictions."""
-    return ModelError(
-        "the model computes values and predicts no tokens, and a page shows predictions",
-        where=where,
-        fix="name a program with rules; `handcraft run` prints the values of this one",
-    )

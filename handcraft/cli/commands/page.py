@@ -14,13 +14,12 @@ from handcraft.cli.options import ARCHITECTURE, DTYPE, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
 from handcraft.cli.read_text import STDIN
 from handcraft.cli.sources import Chosen, check_not_compiled, compile_found, find
-from handcraft.compiler import Compiled
+from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.errors import CommandError
 from handcraft.formats import is_checkpoint, load, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.language import Program
 from handcraft.page import SUFFIXES, Subject, of_checkpoint, of_compiled, of_model, write_page
-from handcraft.page.subject import predicts_nothing
 from handcraft.proofs import CERTIFICATE, Proof
 from handcraft.proofs.prove_folder import tried_proof
 
@@ -74,13 +73,9 @@ def _subject(name: str | None, lines: Sequence[str], **chosen: Unpack[Chosen]) -
     note(found.note)
     if found.folder is not None:
         check_not_compiled(found.folder.folder, [v for v in chosen.values() if v is not None])
-        if found.folder.values is not None:
-            raise predicts_nothing(found.folder.folder)
         subject = of_checkpoint(found.folder)
     else:
         compiled = compile_found(found.source, **chosen)
-        if not isinstance(compiled, Compiled):
-            raise predicts_nothing(name)
         subject = of_compiled(compiled, _title(name), proof=_proof(compiled, found.means))
     return subject if name in (None, STDIN) else subject.with_example(example_prompt(name))
 
@@ -89,7 +84,7 @@ def _title(name: str | None) -> str:
     return "rules" if name in (None, STDIN) else Path(name).stem
 
 
-def _proof(compiled: Compiled, means: Program | None) -> Proof | None:
+def _proof(compiled: Compiled | CompiledSequences, means: Program | None) -> Proof | None:
     """The proof that `handcraft compile` would write down; saving also checks the answers.
 
     Args:
