@@ -66,7 +66,11 @@ def explain_prediction(
     served = Served(weights)
     trace = model.trace(tokens, names)
     if program is not None and program.has_only_patterns and len(tokens) > program.context:
-        program = program.widened(len(tokens))  # patterns mean the same in a longer context
+        notes.append(
+            f"the program is written for up to {program.context} tokens and this prompt has "
+            f"{len(tokens)}: its patterns mean the same here, but no proof is about longer prompts"
+        )
+        program = program.widened(len(tokens))
     judged = _judged(program, judge, tokens, notes)
     values = () if judged is None else _values(judged)
     by_name = (

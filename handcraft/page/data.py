@@ -87,7 +87,7 @@ def page_data(subject: Subject) -> Data:
         if subject.proof is None
         else {"verdict": subject.proof.verdict, "text": str(subject.proof)},
         "context": subject.context or shape.n_positions,
-        "widens": subject.widens,
+        "widens": subject.wide is not None,
         "seesLast": subject.sees_last,
         "outputs": None if subject.values is None else _outputs(subject.values, file),
         "claim": _claim(subject),
@@ -240,6 +240,6 @@ def _meaning(subject: Subject, file: str | None) -> Data | None:
     lines: Sequence[int | None] = [_place(place, file)[1] for place in subject.places]
     return {
         "contexts": subject.statement["contexts"],
-        **exact(subject.statement["meaning"]),
+        **exact((subject.wide or subject.statement)["meaning"]),
         "lines": list(lines),
     }

@@ -421,14 +421,25 @@ export function valueOfNumber({ exact, values, numbers, unit, parts }, number) {
   }
   if (values) return values[Math.min(Math.max(Math.round(number), 0), values.length - 1)];
   const [top, below] = over(readValue(unit));
-  const wanted = (number * Number(below)) / Number(top);
-  let best = [Infinity, 0, 1];
-  for (let part = 1; part <= parts; part++) {
-    const whole = Math.round(wanted * part);
-    const off = Math.abs(wanted - whole / part);
-    if (off < best[0]) best = [off, whole, part];
+  const [above, under] = nearestFraction((number * Number(below)) / Number(top), parts);
+  return fraction(BigInt(above) * top, BigInt(under) * below);
+}
+
+/** The fraction nearest to a number, of those with denominators up to `most`: by continued fractions. */
+function nearestFraction(number, most) {
+  let [before, last] = [[0, 1], [1, 0]];
+  for (let rest = number; ; ) {
+    const whole = Math.floor(rest);
+    const next = [before[0] + whole * last[0], before[1] + whole * last[1]];
+    if (next[1] > most) break;
+    [before, last] = [last, next];
+    if (rest - whole < 1e-12) return last;
+    rest = 1 / (rest - whole);
   }
-  return fraction(BigInt(best[1]) * top, BigInt(best[2]) * below);
+  const steps = Math.floor((most - before[1]) / last[1]);
+  const between = [before[0] + steps * last[0], before[1] + steps * last[1]];
+  const off = ([top, below]) => Math.abs(number - top / below);
+  return off(last) <= off(between) ? last : between;
 }
 
 /** The value that an output has where the expressions mean it; `stored` is the number that stands for it. */
@@ -894,7 +905,8 @@ export function start(text, root) {
     const tokens = written.slice(-longest);
     const ids = tokens.map((token) => data.ids[placeOf.get(token)]);
     const trace = forward(model, ids);
-    const isStated = written.length <= longest || data.seesLast;
+    const isStated =
+      (written.length <= longest || data.seesLast) && (tokens.length <= data.context || data.widens);
     const meant = meaning && isStated ? interpret(meaning, tokens) : null;
     return {
       tokens,
@@ -1121,9 +1133,9 @@ export function start(text, root) {
     const notes = [];
     if (found.count > longest) notes.push(`This text has ${found.count} tokens, of which the model sees the last ${longest}.`);
     if (!meaning) return notes;
-    if (found.count > data.context && data.widens)
+    if (found.tokens.length > data.context && data.widens)
       notes.push(
-        `This text has ${count(found.count, "token")}, and the program is written for up to ${data.context}. Its rules mean the same after longer texts, but no proof is about those.`,
+        `This text has ${found.count} tokens. The program is written for up to ${data.context}, and the model has ${longest.toLocaleString("en")} positions: its patterns mean the same after longer texts, but no proof is about those.`,
       );
     else if (!isPromised(found, found.tokens.length - 1))
       notes.push(

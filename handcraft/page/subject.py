@@ -91,7 +91,8 @@ class Subject:
         sees_last: whether the program means something after a text that is longer than the model, by
             its last tokens.
         context: for how many tokens the program is written; None for those of the model.
-        widens: whether the rules mean the same after longer texts than these, in one model.
+        wide: what the rules mean in as many positions as the model has, where these are more than the
+            context, and a text of them means something.
         values: the model and how values are read from it, of a model of values.
         example: a prompt to begin with; "" for any.
     """
@@ -113,7 +114,7 @@ class Subject:
     example: str = ""
     sees_last: bool = False
     context: int | None = None
-    widens: bool = False
+    wide: Statement | None = None
     values: ValueModel | None = None
 
     def with_example(self, example: str | None) -> Subject:
@@ -166,16 +167,19 @@ def of_compiled(
 def _with_rules(subject: Subject, program: Program) -> Subject:
     """With the rules of a program, and what they mean."""
     statement, why = _stated(lambda: statement_of(program))
+    widest = _widest(program, subject.model)
+    wide = _wide(program, subject.model)
+    order = walk(*nodes_of((widest if wide else program).decisions))
     return replace(
         subject,
         statement=statement,
-        places=tuple(node.place for node in walk(*nodes_of(program.decisions))) if statement else (),
+        places=tuple(node.place for node in order) if statement else (),
         rules=tuple(RuleText(str(each.rule), each.rule.place) for each in program.decisions),
         source=_source_of([rule.place for rule in program.rules]),
         why_no_meaning=why,
         sees_last=_sees_last(program, subject.model),
         context=program.context,
-        widens=program.has_only_patterns,
+        wide=wide,
     )
 
 
@@ -239,7 +243,7 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         why_no_proof,
         sees_last=isinstance(source, Program) and _sees_last(source, checkpoint.model),
         context=source.context,
-        widens=isinstance(source, Program) and source.has_only_patterns,
+        wide=_wide(source, checkpoint.model) if isinstance(source, Program) else None,
         values=checkpoint.values,
     )
 
@@ -271,6 +275,20 @@ def _sees_last(program: Program, model: Model) -> bool:
     """Whether a longer text is answered by its last tokens, of which program and model see as many."""
     is_as_long = program.has_only_patterns or program.context == model.shape.n_positions
     return is_as_long and not program.prompts.refuses_some
+
+
+def _widest(program: Program, model: Model) -> Program:
+    """The program over all positions of the model, if its rules are patterns."""
+    positions = model.shape.n_positions
+    if not program.has_only_patterns or positions <= program.context:
+        return program
+    return program.widened(positions)
+
+
+def _wide(program: Program, model: Model) -> Statement | None:
+    """What the widest program means, where it is not the program itself."""
+    widest = _widest(program, model)
+    return None if widest is program else _stated(lambda: statement_of(widest))[0]
 
 
 def _stated_of(values: ValueModel | None, statement: Statement) -> Statement:
