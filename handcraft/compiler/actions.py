@@ -129,7 +129,7 @@ class Actions(ABC):
             rule: only what serves one rule: its number, its text, or a part of it.
             tensor: for ``weights``, only this one.
             detail: of a circuit: ``program``, ``circuit`` or ``weights``, from coarse to fine; left
-                out, ``circuit``.
+                out, ``circuit``. Of a program, ``weights`` gives every rule and every value a box.
 
         Returns:
             The picture; its `svg` is text, its `png` bytes.

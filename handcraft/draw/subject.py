@@ -72,7 +72,8 @@ def draw_picture(
         prompt: for a run, attention patterns or the residual stream.
         rule: for the program, the circuit or weights: only what serves this one, by its text.
         tensor: for weights: only this one.
-        detail: of a circuit, as in `circuit_picture`.
+        detail: of a circuit, as in `circuit_picture`; of a program, ``weights`` gives every rule and
+            every value a box.
 
     Raises:
         DrawError: there is no such kind, it is not known of this subject, or it needs a prompt.
@@ -82,13 +83,19 @@ def draw_picture(
         raise DrawError(f"there is no picture {what!r}", fix=f"use one of: {', '.join(WHATS)}")
     name = subject.name
     if what == "program":
+        is_expanded = detail == "weights"
         if subject.program is not None:
-            return program_picture(subject.program, rule=rule, title=f"{name}: program")
+            return program_picture(
+                subject.program, rule=rule, title=f"{name}: program", is_expanded=is_expanded
+            )
         if subject.outputs:
             prompts = subject.circuits
             assert prompts is not None
             tokens, context = prompts.vocabulary.tokens, prompts.context
-            return expressions_picture(subject.outputs, tokens, context, title=f"{name}: expressions")
+            title = f"{name}: expressions"
+            return expressions_picture(
+                subject.outputs, tokens, context, title=title, is_expanded=is_expanded
+            )
         raise DrawError(f"the rules of {name} are not known", where=name, fix=_others(subject))
     if what == "circuit":
         if subject.circuits is None:

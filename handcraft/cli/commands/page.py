@@ -16,7 +16,7 @@ from handcraft.cli.read_text import STDIN
 from handcraft.cli.sources import Chosen, check_not_compiled, compile_found, find
 from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.errors import CommandError
-from handcraft.formats import is_checkpoint, load, save
+from handcraft.formats import check_place, is_checkpoint, load, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.language import Program
 from handcraft.page import SUFFIXES, Subject, of_checkpoint, of_compiled, of_model, write_page
@@ -52,6 +52,7 @@ def page(
         raise CommandError(
             f"{output} is not an .html file", where=output, fix=f"-o {output.with_suffix('.html')}"
         )
+    check_place(output)
     subject = _subject(program, lines or (), architecture=architecture, dtype=dtype)
     if prompt is not None:
         subject = subject.with_example(prompt)

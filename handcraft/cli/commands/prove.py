@@ -100,6 +100,10 @@ def prove(
     named: Sequence[str | None] = programs or (None,)
     if len(named) > 1 or results is not None:
         _check_plain(shown, meaning)
+    if results is not None:
+        from handcraft.formats import check_place
+
+        check_place(results)
     if shown.radius and shown.exact:
         raise CommandError("--radius and --exact are both given", fix="leave out one of them")
     from handcraft.formats.stated_meaning import check_architecture, state_meaning
