@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from handcraft.circuits import Circuits
 from handcraft.draw.canvas.scene import Picture
 from handcraft.draw.graphs.label import visible
-from handcraft.draw.kinds.circuit import Detail, circuit_picture
+from handcraft.draw.kinds.circuit import DETAILS, Detail, circuit_picture
 from handcraft.draw.kinds.positions import positions_picture
 from handcraft.draw.kinds.program import expressions_picture, program_picture
 from handcraft.draw.kinds.run import Meant, run_picture
@@ -82,6 +82,8 @@ def draw_picture(
     if what not in WHATS:
         raise DrawError(f"there is no picture {what!r}", fix=f"use one of: {', '.join(WHATS)}")
     name = subject.name
+    if detail not in DETAILS:
+        raise DrawError(f"there is no detail {detail!r}", fix=f"use one of: {', '.join(DETAILS)}")
     if what == "program":
         is_expanded = detail == "weights"
         if subject.program is not None:

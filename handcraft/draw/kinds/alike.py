@@ -1,4 +1,4 @@
-"""Values that one expression of the source made, in a loop or a comprehension, as one box of a picture."""
+"""Values that one expression of the source made in a loop, as one box of a picture."""
 
 from __future__ import annotations
 

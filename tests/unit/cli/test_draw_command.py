@@ -206,6 +206,11 @@ def test_without_a_browser_it_says_which_file_to_open(run, monkeypatch):
             "use one of: program",
         ),
         (
+            ["aab", "-o", "a.svg", "--what", "program", "--detail", "fine"],
+            "there is no detail 'fine'",
+            "program, circuit, weights",
+        ),
+        (
             ["aab", "-o", "a.svg", "--detail", "fine"],
             "there is no detail 'fine'",
             "use one of: program",
@@ -231,9 +236,9 @@ def test_without_a_browser_it_says_which_file_to_open(run, monkeypatch):
             "leave out --tensor wte.weight, or use --what weights",
         ),
         (
-            ["aab", "-o", "a.svg", "--what", "program", "--detail", "weights"],
-            "--what program does not use --detail weights",
-            "leave out --detail weights, or use --what circuit",
+            ["aab", "-o", "a.svg", "--what", "weights", "--detail", "weights"],
+            "--what weights does not use --detail weights",
+            "leave out --detail weights, or use --what program",
         ),
         (
             ["aab", "-o", "a.svg", "--what", "run", "--tensor", "wte.weight"],
