@@ -17,7 +17,7 @@ from handcraft.circuits import Circuits
 from handcraft.cli.executors import Scheduler, Workers, executor_of
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, SeveralNamed
-from handcraft.cli.printing import error_data, note, print_json
+from handcraft.cli.printing import error_data, fitted, note, print_json
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.sources import check_not_compiled, check_options, find
 from handcraft.errors import CommandError, ProofError
@@ -159,7 +159,7 @@ def _prove_several(folders: Mapping[Path, str], shown: Shown, executor: Executor
                 what = error_data(found) if isinstance(found, ProofError) else found.to_json()
                 print(json.dumps({"program": folders[folder], **what}), flush=True)
             else:
-                print(f"{folders[folder]}\n{found}", flush=True)
+                print(fitted(f"{folders[folder]}\n{found}"), flush=True)
     if status:
         raise typer.Exit(status)
 
@@ -234,7 +234,7 @@ def _prove(folder: Path, shown: Shown, certificate: Path | None, executor: Execu
     else:
         if stated is not None:
             print(stated)
-        print(verdict)
+        print(fitted(str(verdict)))
         if radius is not None:
             print(f"radius: {radius:g}")
     if EXIT_CODES[verdict.word]:
