@@ -1,9 +1,9 @@
 """How fast a page opens and answers in Chromium: `python benchmarks/pages.py`, or names of programs.
 
-A page is opened from the file system. Then the last token of its first prompt is typed, and of its first
-20 tokens where it is longer, nine times each. The middle one counts: the time that the thread of the page
-computes from the event until everything is laid out, rules and values too. Time in which the machine runs
-something else is not counted.
+A page is opened from the file system. Then the last token of its first prompt is typed, and of its
+first 20 tokens where it is longer, nine times each. The middle one counts: the time that the thread of
+the page computes from the event until everything is laid out, rules and values too. Time in which the
+machine runs something else is not counted.
 """
 
 from __future__ import annotations
