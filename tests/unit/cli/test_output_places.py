@@ -12,6 +12,9 @@ COMMANDS = {
     "plant": (["plant", "aab", "--wrong-on", "abab", "-o", "{}/out"], "{}/out"),
     "watch": (["watch", "mine.py", "-o", "{}/out.svg"], "{}/out.svg"),
     "new": (["new", "{}/out"], "{}/out.py"),
+    "ground-truth": (["ground-truth", "aab", "-o", "{}/out", "--what", "values"], "{}/out"),
+    "dataset": (["dataset", "-o", "{}/out", "--programs", "1", "--sample", "16"], "{}/out"),
+    "write-tests": (["write-tests", "aab", "-o", "{}/test_aab.py"], "{}/test_aab.py"),
     "prove": (["prove", "aab", "--results", "{}/out.jsonl"], "{}/out.jsonl"),
 }
 """Each command that writes where it is told to, with what it is to write."""
