@@ -37,8 +37,11 @@ def prove_all(
         a folder, and its verdict or why it cannot be judged.
 
     Raises:
-        CheckError: a worker ended before it was done, for want of memory for example.
+        CheckError: a worker ended before it was done, for want of memory for example; or the file of
+            results cannot be written, which is found out before any proof.
     """
+    if results is not None:
+        _check_writable(results)
     known = {} if results is None else _known(results)
     futures: dict[Future[Outcome], tuple[Path, str]] = {}
     here = {"progress": options.pop("progress", lambda text: None), "executor": executor}
@@ -73,6 +76,17 @@ def prove_all(
             undecided[0],
             "run it again with the same file of results, and with fewer workers or more memory",
         )
+
+
+def _check_writable(results: Path) -> None:
+    try:
+        results.open("a").close()
+    except OSError as error:
+        is_missing = not results.parent.exists()
+        why = f"there is no folder {results.parent}" if is_missing else error.strerror
+        raise CheckError(
+            f"{results} cannot be written: {why}", results, "name a file in a folder that exists"
+        ) from error
 
 
 def _keep(results: Path | None, key: str, found: Outcome) -> None:

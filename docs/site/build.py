@@ -208,7 +208,8 @@ def write_site(target: Path, *, live: Sequence[str]) -> Path:
         elif path.is_file():
             shutil.copy(path, pages / path.name)
     shutil.copytree(DOCS / "pictures", pages / "pictures")
-    shutil.copy(DOCS / "site" / "site.css", pages / "site.css")
+    for name in ("site.css", "iframe-worker.js"):
+        shutil.copy(DOCS / "site" / name, pages / name)
     for source, page in MADE.items():
         (pages / page).write_text(site_text(ROOT / source, found), encoding="utf-8")
     (pages / "source").mkdir()
@@ -242,7 +243,7 @@ def main() -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-f", str(config)]
     subprocess.run(command, check=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
     html = options.target / "html"
-    print(f"open {html / 'index.html'}; with search: python -m http.server -d {html}")
+    print(f"open {html / 'index.html'}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""What commands print: notes for a person, and JSON."""
+"""What commands print: notes for a person, lines that fit the terminal, and JSON."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 
 from handcraft.errors import SHOWN, HandcraftError, within
 
@@ -12,6 +14,30 @@ def note(text: str | None) -> None:
     """Tell the user something beside the result, on stderr; nothing where there is nothing."""
     if text is not None:
         print(f"note: {text}", file=sys.stderr)
+
+
+def terminal_width() -> int | None:
+    """How many characters a line may have; None where the output is a file or another program."""
+    return shutil.get_terminal_size(fallback=(0, 0)).columns or None
+
+
+def fitted(text: str, *, indent: str = "  ") -> str:
+    """A text whose lines fit the terminal: a longer one goes on in the next, indented.
+
+    Where there is no terminal each line stays whole, for programs that read it.
+    """
+    width = terminal_width()
+    if width is None:
+        return text
+    return "\n".join(_wrapped(line, max(width, 40), indent) for line in text.split("\n"))
+
+
+def _wrapped(line: str, width: int, indent: str) -> str:
+    if len(line) <= width:
+        return line
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def print_json(data: object) -> None:

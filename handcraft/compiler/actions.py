@@ -17,9 +17,12 @@ from handcraft.subject import Subject
 from handcraft.weights import Placement, Plan, Weight, Weights, axis_names, stored_values
 
 if TYPE_CHECKING:
+    import anywidget
+
     from handcraft.draw import Detail, Picture, What
     from handcraft.explain import Explanation
     from handcraft.ground_truth import Written
+    from handcraft.page import Page
 
 
 class Actions(ABC):
@@ -151,7 +154,7 @@ class Actions(ABC):
             rule: only what serves one rule: its number, its text, or a part of it.
             tensor: for ``weights``, only this one.
             detail: of a circuit: ``program``, ``circuit`` or ``weights``, from coarse to fine; left
-                out, ``circuit``.
+                out, ``circuit``. Of a program, ``weights`` gives every rule and every value a box.
 
         Returns:
             The picture; its `svg` is text, its `png` bytes.
@@ -179,6 +182,38 @@ class Actions(ABC):
 
             write_file(Path(file), picture.contents(Path(file)))
         return picture
+
+    def page(self, file: str | Path | None = None, *, prompt: str = "") -> Page:
+        """A page that runs the model in the browser and explains its numbers, as one HTML file.
+
+        Args:
+            file: an .html file to write; left out, nothing is written.
+            prompt: the prompt to begin with.
+
+        Returns:
+            The text of the page: a `str` that notebooks show as its size.
+
+        Raises:
+            LimitError: the model has more weights than a page may have.
+            CheckpointError: the file is not an .html file, or cannot be written.
+        """
+        from handcraft.page import of_compiled, write_page
+
+        return write_page(of_compiled(self).with_example(prompt), file)  # type: ignore[arg-type]
+
+    def widget(self, *, prompt: str = "") -> anywidget.AnyWidget:
+        """The same page in a notebook, by anywidget: `pip install handcraft[notebook]`.
+
+        Args:
+            prompt: the prompt to begin with.
+
+        Raises:
+            LimitError: the model has more weights than a page may have.
+            ModelError: anywidget is not installed.
+        """
+        from handcraft.page import widget
+
+        return widget(self, prompt)  # type: ignore[arg-type]
 
     @property
     def subject(self) -> Subject:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handcraft.circuits import Circuits
@@ -25,10 +24,8 @@ from handcraft.subject import Subject
 from handcraft.weights import Layout, Placement, Plan, axis_names, stored_values
 
 if TYPE_CHECKING:
-    import anywidget
     import pytest
 
-    from handcraft.page import Page
     from handcraft.verify import Report
 
 
@@ -105,38 +102,6 @@ class Compiled(Actions):
             index: row and column, or the place in a bias.
         """
         return self.placement.tensors[tensor].origins.get(index, ())
-
-    def page(self, file: str | Path | None = None, *, prompt: str = "") -> Page:
-        """A page that runs the model in the browser and explains its numbers, as one HTML file.
-
-        Args:
-            file: an .html file to write; left out, nothing is written.
-            prompt: the prompt to begin with.
-
-        Returns:
-            The text of the page: a `str` that notebooks show as its size.
-
-        Raises:
-            LimitError: the model has more weights than a page may have.
-            CheckpointError: the file is not an .html file, or cannot be written.
-        """
-        from handcraft.page import of_compiled, write_page
-
-        return write_page(of_compiled(self).with_example(prompt), file)
-
-    def widget(self, *, prompt: str = "") -> anywidget.AnyWidget:
-        """The same page in a notebook, by anywidget: `pip install handcraft[notebook]`.
-
-        Args:
-            prompt: the prompt to begin with.
-
-        Raises:
-            LimitError: the model has more weights than a page may have.
-            ModelError: anywidget is not installed.
-        """
-        from handcraft.page import widget
-
-        return widget(self, prompt)
 
     def parametrize(self, argument: str = "rule") -> pytest.MarkDecorator:
         """Run a test of pytest once for each rule, as `handcraft.testing.parametrize`.

@@ -11,7 +11,7 @@ from handcraft.phrase import listed, phrase, setting
 _USES: Mapping[str, tuple[What, ...]] = {
     "tensor": ("weights",),
     "prompt": OF_A_RUN,
-    "detail": ("circuit",),
+    "detail": ("circuit", "program"),
     "rule": ("program", "circuit", "weights"),
 }
 """The kinds of picture that use each option. The first is what an option implies, except `rule`."""

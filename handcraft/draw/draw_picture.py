@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from handcraft.draw.canvas.scene import Picture
 from handcraft.draw.graphs.label import visible
-from handcraft.draw.kinds.circuit import Detail, circuit_picture
+from handcraft.draw.kinds.circuit import DETAILS, Detail, circuit_picture
 from handcraft.draw.kinds.positions import positions_picture
 from handcraft.draw.kinds.program import meaning_picture
 from handcraft.draw.kinds.run import Meant, run_picture
@@ -43,7 +43,8 @@ def draw_picture(
         prompt: for a run, attention patterns or the residual stream.
         rule: for the program, the circuit or weights: only what serves this one, by its text.
         tensor: for weights: only this one.
-        detail: of a circuit, as in `circuit_picture`.
+        detail: of a circuit, as in `circuit_picture`; of a program, ``weights`` gives every rule and
+            every value a box.
 
     Raises:
         DrawError: there is no such kind, it is not known of this subject, or it needs a prompt.
@@ -52,10 +53,17 @@ def draw_picture(
     if what not in WHATS:
         raise DrawError(f"there is no picture {what!r}", fix=f"use one of: {', '.join(WHATS)}")
     name = subject.name
+    if detail not in DETAILS:
+        raise DrawError(f"there is no detail {detail!r}", fix=f"use one of: {', '.join(DETAILS)}")
     if what == "program":
         if subject.meaning is not None:
             kind = "program" if subject.meaning.rules else "expressions"
-            return meaning_picture(subject.meaning, rule=rule, title=f"{name}: {kind}")
+            return meaning_picture(
+                subject.meaning,
+                rule=rule,
+                title=f"{name}: {kind}",
+                is_expanded=detail == "weights",
+            )
         raise DrawError(f"the rules of {name} are not known", where=name, fix=_others(subject))
     if what == "circuit":
         if subject.circuits is None:

@@ -44,6 +44,11 @@ def explain_prediction(subject: Subject, prompt: str | Sequence[str]) -> Explana
     judged, why = subject.judged(tokens)
     if why:
         notes.append(f"no rule is judged: {why}")
+    elif subject.meaning is not None and len(tokens) > subject.meaning.context:
+        notes.append(
+            f"the program is written for up to {subject.meaning.context} tokens and this prompt has "
+            f"{len(tokens)}: its patterns mean the same here, but no proof is about longer prompts"
+        )
     values = () if judged is None else _values(judged)
     by_name = {} if judged is None else dict(judged.by_text)
     by_name |= {value.origin.what: value.values for value in values}

@@ -2,7 +2,7 @@
 
 from handcraft.formats.checkpoint import Checkpoint, is_checkpoint, load, read_checkpoint, subject_of
 from handcraft.formats.compile_again import compile_again
-from handcraft.formats.folder import check_target, write_file
+from handcraft.formats.folder import check_place, check_target, write_file
 from handcraft.formats.huggingface.disagreements import disagreements
 from handcraft.formats.verify_folder import verify_folder
 from handcraft.formats.write_folder import fill, save
@@ -11,6 +11,7 @@ from handcraft.formats.writers import FORMATS
 __all__ = [
     "FORMATS",
     "Checkpoint",
+    "check_place",
     "check_target",
     "compile_again",
     "disagreements",

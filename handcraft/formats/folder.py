@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -56,6 +57,27 @@ class Content:
 
 A_MODEL = Content(frozenset({MANIFEST, DISGUISE}), WRITTEN)
 """The content of a folder that holds a model."""
+
+
+def check_place(path: Path) -> None:
+    """Raise unless the folder exists in which a command is to write a file or a folder.
+
+    On a command line a folder that is missing is more often a typing error than meant; `save` and
+    `write_file`, which are called from Python, make it.
+
+    Raises:
+        CheckpointError: there is no such folder.
+    """
+    with _explained(path):
+        if path.parent.is_dir():
+            return
+        if any(parent.is_file() for parent in path.parents):
+            raise NotADirectoryError
+    raise CheckpointError(
+        f"{path} cannot be written: there is no folder {path.parent}",
+        where=path,
+        fix=f"mkdir -p {shlex.quote(str(path.parent))}; or name a place in a folder that exists",
+    )
 
 
 def check_target(folder: Path, content: Content = A_MODEL) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import linecache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from handcraft.circuits import Circuits, Encoding
 from handcraft.circuits.lifetimes import lifetimes
-from handcraft.compiler import Compiled
-from handcraft.errors import ModelError
+from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.compiler.values.value_model import ValueModel
 from handcraft.formats import Checkpoint
 from handcraft.formats.manifest.manifest import LayoutRow, layout_rows
 from handcraft.formats.manifest.served import served_runs
+from handcraft.formats.stated_values import stated_values
 from handcraft.language import Program
+from handcraft.language.meaning import Meaning
 from handcraft.model import Model
 from handcraft.origin import Origin, Place
 from handcraft.proofs import CERTIFICATE, NotCertified, Proof, other_files, stated_in, statement_of
@@ -74,6 +77,9 @@ class Contents:
         why_no_meaning: why there is no statement.
         why_no_proof: what to say where there is no proof.
         example: a prompt to begin with; "" for any.
+        wide: what the rules mean in as many positions as the model has, where these are more than the
+            program is written for, and a text of them means something.
+        values: the model and how values are read from it, of a model of values.
     """
 
     known: Subject
@@ -86,6 +92,8 @@ class Contents:
     why_no_meaning: str = ""
     why_no_proof: str = NOT_TRIED
     example: str = ""
+    wide: Statement | None = None
+    values: ValueModel | None = None
 
     @property
     def model(self) -> Model:
@@ -93,21 +101,37 @@ class Contents:
         assert self.known.model is not None
         return self.known.model
 
+    @cached_property
+    def meaning(self) -> Meaning | None:
+        """What the page compares the model with: the same as `wide`, or else as `statement`."""
+        if self.statement is None or self.known.meaning is None:
+            return None
+        if self.wide is None:
+            return self.known.meaning
+        return self.known.meaning.for_length(self.model.shape.n_positions)
+
+    @property
+    def context(self) -> int:
+        """For how many tokens the program is written; of a model alone, how many it has."""
+        if self.known.meaning is not None:
+            return self.known.meaning.context
+        if self.known.circuits is not None:
+            return self.known.circuits.context
+        return self.model.shape.n_positions
+
     @property
     def rules(self) -> tuple[Origin, ...]:
         """The rules of the statement; without one, all rules as they are written."""
-        meaning = self.known.meaning
-        if self.statement is None or meaning is None:
+        if self.meaning is None:
             return tuple(map(Origin, self.known.rules))
-        return tuple(rule.origin for rule in meaning.rules)
+        return tuple(rule.origin for rule in self.meaning.rules)
 
     @property
     def places(self) -> tuple[Place | None, ...]:
-        """Where each node of the statement was written, if the file of the program is shown."""
-        meaning = self.known.meaning
-        if self.statement is None or self.source is None or meaning is None:
+        """Where each node of the meaning was written, if the file of the program is shown."""
+        if self.source is None or self.meaning is None:
             return ()
-        return tuple(node.place for node in meaning.order)
+        return tuple(node.place for node in self.meaning.order)
 
     @property
     def looks_at(self) -> dict[str, str]:
@@ -118,14 +142,17 @@ class Contents:
 
     @property
     def sees_last(self) -> bool:
-        """Whether the program means something after a longer text too, by its last tokens.
+        """Whether the program means something after a text longer than the model, by its last tokens.
 
-        That is so where every text is an allowed prompt, and the model sees as many tokens.
+        That is so where every text is an allowed prompt, and the rules are about as many tokens as the
+        model sees.
         """
         meaning = self.known.meaning
-        if meaning is None or (meaning.promise is not None and meaning.promise.refuses_some):
+        if meaning is None or not meaning.rules:
             return False
-        return meaning.context == self.model.shape.n_positions
+        if meaning.promise is not None and meaning.promise.refuses_some:
+            return False
+        return self.wide is not None or meaning.context == self.model.shape.n_positions
 
     def with_example(self, example: str | None) -> Contents:
         """The same, with a prompt to begin with."""
@@ -133,48 +160,63 @@ class Contents:
 
 
 def of_compiled(
-    compiled: Compiled,
+    compiled: Compiled | CompiledSequences,
     title: str | None = None,
     *,
     proof: Proof | None = None,
     means: Program | None = None,
 ) -> Contents:
-    """What is known of a program that was compiled here: everything.
+    """What is known of a program or of expressions that were compiled here: everything.
 
     Args:
-        compiled: what `compile_program` gave.
-        title: what to call the page; by default the name of the program's file.
+        compiled: what `compile_program` or `compile_sequences` gave.
+        title: what to call the page; by default the name of the file.
         proof: what was proved of it.
         means: what circuits that were laid out by hand are meant to predict.
     """
-    program = compiled.source if isinstance(compiled.source, Program) else means
     numbers: dict[Origin, int] = {}
     served = served_runs(compiled.placement, lambda origin: numbers.setdefault(origin, len(numbers)))
+    known, wide, values = compiled.subject, None, None
     statement: Statement | None = None
     why = "these circuits were laid out by hand, so there are no rules to compare with"
-    if program is not None:
+    written: list[Place | None] = []
+    if isinstance(compiled, CompiledSequences):
+        values = compiled.values
+        written = [output.place for output in compiled.outputs]
+        statement, why = _stated(lambda: stated_values(compiled))
+    elif (program := _program_of(compiled, means)) is not None:
+        written = [rule.place for rule in program.rules]
         statement, why = _stated(lambda: statement_of(program))
-    source = _source_of(program)
-    known = replace(
-        compiled.subject,
-        name=title or (Path(source.name).stem if source else "rules"),
-        meaning=program.meant if program is not None and statement is not None else None,
-    )
+        if statement is not None:
+            known = replace(known, meaning=program.meant)
+        if program is compiled.source:
+            wide = _wide(program, compiled.model)
+    if statement is None:
+        known = replace(known, meaning=None)
+    source = _source_of(written)
+    plain = "rules" if values is None else "values"
     return Contents(
-        known,
+        replace(known, name=title or (Path(source.name).stem if source else plain)),
         tuple(numbers),
         served,
-        _stored(known, layout_rows(compiled.layout)),
+        _stored(known, layout_rows(compiled.plan.layout)),
         statement,
         source,
         proof,
         why,
+        wide=wide,
+        values=values,
     )
+
+
+def _program_of(compiled: Compiled, means: Program | None) -> Program | None:
+    """The rules that a model is compared with."""
+    return compiled.source if isinstance(compiled.source, Program) else means
 
 
 def of_checkpoint(checkpoint: Checkpoint) -> Contents:
     """What is known of a compiled folder: everything but the text of its program's file."""
-    known, manifest = checkpoint.subject, checkpoint.manifest
+    known, manifest, source = checkpoint.subject, checkpoint.manifest, checkpoint.source
     statement, why = _stated(lambda: _stated_by(checkpoint))
     proof, why_no_proof = manifest.proof, NOT_TRIED
     if proof is not None and (changed := other_files(checkpoint.folder)):
@@ -189,6 +231,8 @@ def of_checkpoint(checkpoint: Checkpoint) -> Contents:
         proof,
         why,
         why_no_proof,
+        wide=_wide(source, checkpoint.model) if isinstance(source, Program) else None,
+        values=checkpoint.values,
     )
 
 
@@ -226,7 +270,28 @@ def _stated_by(checkpoint: Checkpoint) -> Statement:
     if isinstance(checkpoint.source, Program):
         return statement_of(checkpoint.source)
     _ = checkpoint.meant  # raises where that is another statement than handcraft.json is about
-    return stated_in(checkpoint.folder / CERTIFICATE)
+    return _stated_of(checkpoint.values, stated_in(checkpoint.folder / CERTIFICATE))
+
+
+def _stated_of(values: ValueModel | None, statement: Statement) -> Statement:
+    """A statement about the outputs of a folder, in their order; or about what it predicts."""
+    answer = statement["meaning"]["answer"]
+    stated = {each["name"]: each for each in answer.get("values", ())}
+    names = [] if values is None else [output.name for output in values.outputs]
+    if sorted(stated) != sorted(names):
+        raise NotCertified("the certificate of the folder is about other outputs")
+    if not names:
+        return statement
+    ordered = {**answer, "values": [stated[name] for name in names]}
+    return {**statement, "meaning": {**statement["meaning"], "answer": ordered}}
+
+
+def _wide(program: Program, model: Model) -> Statement | None:
+    """What patterns mean in all positions of a model that has more than the program is written for."""
+    positions = model.shape.n_positions
+    if not program.has_only_patterns or positions <= program.context:
+        return None
+    return _stated(lambda: statement_of(program.widened(positions)))[0]
 
 
 def _stated(state: Callable[[], Statement]) -> tuple[Statement | None, str]:
@@ -279,22 +344,11 @@ def _stored(known: Subject, rows: Iterable[LayoutRow]) -> tuple[Stored, ...]:
     return tuple(found)
 
 
-def _source_of(program: Program | None) -> Source | None:
-    """The file in which most of the rules are written, as Python read it when it ran it."""
-    if program is None:
-        return None
-    files = [rule.place.file for rule in program.rules if rule.place is not None]
+def _source_of(places: Iterable[Place | None]) -> Source | None:
+    """The file in which most rules or outputs are written, as Python read it when it ran it."""
+    files = [place.file for place in places if place is not None]
     if not files:
         return None
     file = max(sorted(set(files)), key=files.count)
     lines = linecache.getlines(file)
     return Source(Path(file).name, tuple(line.rstrip("\r\n") for line in lines)) if lines else None
-
-
-def predicts_nothing(where: object) -> ModelError:
-    """The error for a model that computes values: a page is about predictions."""
-    return ModelError(
-        "the model computes values and predicts no tokens, and a page shows predictions",
-        where=where,
-        fix="name a program with rules; `handcraft run` prints the values of this one",
-    )

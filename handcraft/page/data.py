@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.compiler.values.output import Output
+from handcraft.compiler.values.value_model import ValueModel
+from handcraft.language.graph.domain import Finite, Kind, Value, as_number, whole
 from handcraft.limits import PAGE_WEIGHTS
 from handcraft.model import AxisNames, Model
 from handcraft.origin import Origin, Place
@@ -82,7 +86,10 @@ def page_data(contents: Contents) -> Data:
         "proof": {"verdict": "unknown", "text": contents.why_no_proof}
         if contents.proof is None
         else {"verdict": contents.proof.verdict, "text": str(contents.proof)},
+        "context": contents.context,
+        "widens": contents.wide is not None,
         "seesLast": contents.sees_last,
+        "outputs": None if contents.values is None else _outputs(contents.values, file),
         "claim": _claim(contents),
         "noMeaning": contents.why_no_meaning,
         "example": contents.example,
@@ -166,6 +173,42 @@ def _stored(stored: Stored) -> Data:
     }
 
 
+def _outputs(values: ValueModel, file: str | None) -> list[Data]:
+    """For each output how its number is read, and how a value is found that a number stands for."""
+    return [_output(output, *values.sums[output.name], file) for output in values.outputs]
+
+
+def _output(
+    output: Output, terms: Iterable[tuple[int, float]], constant: float, file: str | None
+) -> Data:
+    domain = output.domain
+    is_number, is_listed = domain.kind is Kind.NUMBER, isinstance(domain, Finite)
+    values = domain.values if isinstance(domain, Finite) else ()
+    place, line = _place(output.place, file)
+    return {
+        "name": output.name,
+        "place": place,
+        "line": line,
+        "reads": [list(term) for term in terms],
+        "constant": constant,
+        "within": output.error_bound,
+        "exact": output.is_distinguishable,
+        "values": [_value(value) for value in values] if is_listed else None,
+        "numbers": [float(as_number(value)) for value in values] if is_listed and is_number else None,
+        "unit": None if isinstance(domain, Finite) else _value(domain.unit),
+        "parts": None if isinstance(domain, Finite) else domain.parts,
+    }
+
+
+def _value(value: Value) -> Any:
+    """A value as the page shows it: a flag, a number that stays exact, or text."""
+    if isinstance(value, Fraction):
+        value = whole(value)
+    if isinstance(value, Fraction):
+        return exact({"over": [value.numerator, value.denominator]})
+    return exact(value) if isinstance(value, bool | int) else str(value)
+
+
 def _claim(contents: Contents) -> str | None:
     """The allowed prompts and the program in words, as the checker prints them; None for a long one."""
     stated = contents.statement
@@ -197,6 +240,6 @@ def _meaning(contents: Contents, file: str | None) -> Data | None:
     lines: Sequence[int | None] = [_place(place, file)[1] for place in contents.places]
     return {
         "contexts": contents.statement["contexts"],
-        **exact(contents.statement["meaning"]),
+        **exact((contents.wide or contents.statement)["meaning"]),
         "lines": list(lines),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from handcraft.compiler import Compiled
+from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.errors import ModelError
 from handcraft.page.contents import of_compiled
 from handcraft.page.data import page_data
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import anywidget
 
 
-def widget(compiled: Compiled, prompt: str = "") -> anywidget.AnyWidget:
+def widget(compiled: Compiled | CompiledSequences, prompt: str = "") -> anywidget.AnyWidget:
     """A widget that runs a compiled program and explains its numbers.
 
     Raises:

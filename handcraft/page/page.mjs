@@ -52,9 +52,10 @@ export function setWeight(model, tensor, row, column, value) {
 
 /**
  * Every intermediate of one forward pass, by the names of `Trace` in Python; but the parts of a head
- * lie side by side, [position, n_embd], as c_attn and c_proj have them.
+ * lie side by side, [position, n_embd], as c_attn and c_proj have them. A model of values has numbers
+ * under the name "outputs", [position, output], in place of logits.
  *
- * Sums run in float64, and the result of every step is rounded to the model's dtype.
+ * Sums run in float64, and the result of every step is rounded once, to the model's dtype.
  *
  * @param ids token ids, at most n_positions of them.
  * @returns a Map from names to {shape, data}, with the `ids`.
@@ -62,13 +63,12 @@ export function setWeight(model, tensor, row, column, value) {
 export function forward(model, ids) {
   const { n_embd: width, n_head: heads, n_inner: inner, n_vocab: answers } = model.shape;
   const { norm, epsilon, activation, causal, scales, tied } = model.architecture;
-  const { tensors, Floats } = model;
+  const { tensors, Floats, round } = model;
   const count = ids.length;
   const size = width / heads;
   const trace = Object.assign(new Map(), { ids });
   const keep = (name, data, ...shape) => (trace.set(name, { shape, data }), data);
   const act = ACTIVATIONS[activation];
-  const channels = (h) => Array.from({ length: size }, (_, c) => h * size + c);
 
   const linear = (x, from, to, name) => {
     const out = new Floats(count * to);
@@ -83,7 +83,7 @@ export function forward(model, ids) {
         const { at, is } = rows[i];
         for (let k = 0; k < at.length; k++) sums[at[k]] += factor * is[k];
       }
-      bias.at.forEach((j, k) => (sums[j] += bias.is[k]));
+      fill(sums, bias);
       out.set(sums, p * to);
     }
     return out;
@@ -91,24 +91,24 @@ export function forward(model, ids) {
   const normed = (x, name) => {
     if (!norm) return x;
     const out = new Floats(count * width);
-    const gain = new Float64Array(width);
-    const shift = new Float64Array(width);
-    fill(gain, tensors[`${name}.weight`].rows[0]);
-    fill(shift, tensors[`${name}.bias`].rows[0]);
+    const gain = fill(new Float64Array(width), tensors[`${name}.weight`].rows[0]);
+    const shift = fill(new Float64Array(width), tensors[`${name}.bias`].rows[0]);
     for (let p = 0; p < count; p++) {
-      const { mean, deviation } = moments(x.subarray(p * width, (p + 1) * width), epsilon);
+      const { mean, deviation } = moments(x, p * width, width, epsilon);
       for (let d = 0; d < width; d++) out[p * width + d] = ((x[p * width + d] - mean) / deviation) * gain[d] + shift[d];
     }
     return keep(name, out, count, width);
   };
-  const added = (x, y) => x.map((value, i) => value + y[i]);
+  const added = (x, y) => {
+    const out = new Floats(x.length);
+    for (let i = 0; i < out.length; i++) out[i] = x[i] + y[i];
+    return out;
+  };
 
   let x = new Floats(count * width);
   ids.forEach((id, p) => {
-    const sums = new Float64Array(width);
-    fill(sums, tensors["wte.weight"].rows[id]);
-    fill(sums, tensors["wpe.weight"].rows[p]);
-    x.set(sums, p * width);
+    const sums = fill(new Float64Array(width), tensors["wte.weight"].rows[id]);
+    x.set(fill(sums, tensors["wpe.weight"].rows[p]), p * width);
   });
   keep("embedding", x, count, width);
 
@@ -123,63 +123,99 @@ export function forward(model, ids) {
     const scores = new Floats(heads * count * count);
     const pattern = new Floats(heads * count * count);
     const output = new Floats(count * width);
+    const scale = round(scales[b]);
+    const used = new Int32Array(size); // channels of a head that are not 0 everywhere: first in queries
+    const moved = new Int32Array(size); // and in values
+    const exps = new Float64Array(count);
     const sums = new Float64Array(size);
     for (let h = 0; h < heads; h++) {
+      const asked = listUsed(query, used, h * size, size, width);
+      const held = listUsed(value, moved, h * size, size, width);
       for (let p = 0; p < count; p++) {
         const seen = causal ? p + 1 : count;
         const row = (h * count + p) * count;
-        const asked = channels(h).filter((c) => query[p * width + c] !== 0);
         let best = -Infinity;
         for (let s = 0; s < seen; s++) {
           let sum = 0;
-          for (const c of asked) sum += query[p * width + c] * key[s * width + c];
-          scores[row + s] = model.round(sum) * model.round(scales[b]);
-          best = Math.max(best, scores[row + s]);
+          for (let k = 0; k < asked; k++) sum += query[p * width + used[k]] * key[s * width + used[k]];
+          scores[row + s] = round(sum) * scale;
+          if (scores[row + s] > best) best = scores[row + s];
         }
         let total = 0;
-        for (let s = 0; s < seen; s++) total += pattern[row + s] = Math.exp(scores[row + s] - best);
+        for (let s = 0; s < seen; s++) total += exps[s] = Math.exp(scores[row + s] - best);
         sums.fill(0);
         for (let s = 0; s < seen; s++) {
-          const share = (pattern[row + s] /= total);
-          if (share !== 0) for (let c = 0; c < size; c++) sums[c] += share * value[s * width + h * size + c];
+          const share = (pattern[row + s] = round(exps[s] / total));
+          if (share !== 0) for (let k = 0; k < held; k++) sums[k] += share * value[s * width + moved[k]];
         }
-        output.set(sums, p * width + h * size);
+        for (let k = 0; k < held; k++) output[p * width + moved[k]] = sums[k];
       }
     }
     keep(`${attn}.scores`, scores, heads, count, count);
     keep(`${attn}.pattern`, pattern, heads, count, count);
     keep(`${attn}.head_output`, output, count, width);
-    const moved = keep(`${attn}.output`, linear(output, width, width, `${attn}.c_proj`), count, width);
-    x = keep(`h.${b}.after_attention`, added(x, moved), count, width);
+    const written = keep(`${attn}.output`, linear(output, width, width, `${attn}.c_proj`), count, width);
+    x = keep(`h.${b}.after_attention`, added(x, written), count, width);
     if (inner[b]) {
       const mlp = `h.${b}.mlp`;
       const before = linear(normed(x, `h.${b}.ln_2`), width, inner[b], `${mlp}.c_fc`);
       keep(`${mlp}.pre_activation`, before, count, inner[b]);
-      const hidden = keep(`${mlp}.hidden`, before.map(act), count, inner[b]);
-      const written = linear(hidden, inner[b], width, `${mlp}.c_proj`);
-      x = added(x, keep(`${mlp}.output`, written, count, width));
+      const hidden = keep(`${mlp}.hidden`, new Floats(before.length), count, inner[b]);
+      for (let i = 0; i < hidden.length; i++) if (before[i] !== 0) hidden[i] = act(before[i]);
+      x = added(x, keep(`${mlp}.output`, linear(hidden, inner[b], width, `${mlp}.c_proj`), count, width));
     }
     keep(`h.${b}.output`, x, count, width);
+  }
+  if (model.outputs) {
+    keep("outputs", new Float64Array(count * model.outputs.length), count, model.outputs.length);
+    for (let p = 0; p < count; p++)
+      model.outputs.forEach(({ reads, constant }, k) => {
+        const read = (sum, [d, factor]) => sum + x[p * width + d] * factor;
+        trace.get("outputs").data[p * model.outputs.length + k] = reads.reduce(read, constant);
+      });
+    return trace;
   }
   x = normed(x, "ln_f");
   const logits = new Floats(count * answers);
   const { rows } = tensors[tied ? "wte.weight" : "lm_head.weight"];
-  for (let p = 0; p < count; p++)
-    rows.forEach(({ at, is }, t) => {
+  for (let t = 0; t < rows.length; t++) {
+    const { at, is } = rows[t];
+    for (let p = 0; p < count; p++) {
       let sum = 0;
       for (let k = 0; k < at.length; k++) sum += x[p * width + at[k]] * is[k];
       logits[p * answers + t] = sum;
-    });
+    }
+  }
   keep("logits", logits, count, answers);
   return trace;
 }
 
-const fill = (target, { at, is }) => at.forEach((i, k) => (target[i] += is[k]));
+/** Adds a row to an array, which it returns. */
+function fill(target, { at, is }) {
+  for (let k = 0; k < at.length; k++) target[at[k]] += is[k];
+  return target;
+}
 
-function moments(x, epsilon) {
-  const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
-  const variance = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
-  return { mean, deviation: Math.sqrt(variance + epsilon) };
+/** Lists the channels from `first` on that are not 0 at every position, and returns how many. */
+function listUsed(x, list, first, size, width) {
+  let found = 0;
+  for (let c = first; c < first + size; c++)
+    for (let place = c; place < x.length; place += width)
+      if (x[place] !== 0) {
+        list[found++] = c;
+        break;
+      }
+  return found;
+}
+
+/** The mean and the deviation of `width` numbers from a place on. */
+function moments(x, first, width, epsilon) {
+  let mean = 0;
+  for (let i = first; i < first + width; i++) mean += x[i];
+  mean /= width;
+  let variance = 0;
+  for (let i = first; i < first + width; i++) variance += (x[i] - mean) ** 2;
+  return { mean, deviation: Math.sqrt(variance / width + epsilon) };
 }
 
 const ACTIVATIONS = {
@@ -302,7 +338,8 @@ function isWithin(value, { low, high, unit, parts }) {
  * @param meaning the nodes and rules of a certificate.
  * @param tokens the text.
  * @returns `values` by node and position, undefined where the text is not allowed; and by position
- *   the rule that decides, and what it predicts: a token, or an object of probabilities.
+ *   the rule that decides, and what it predicts: a token, or an object of probabilities. Of a model of
+ *   values `rule` and `answer` are null.
  */
 export function interpret(meaning, tokens) {
   const ready = prepared(meaning);
@@ -339,11 +376,17 @@ export function interpret(meaning, tokens) {
     };
     values.push(places.map(value));
   });
-  const rules = meaning.answer.rules;
+  const assumed = values.filter((_, number) => meaning.nodes[number].op === "assumed");
+  const isOutside = (p) => assumed.some((each) => each[p] === undefined);
+  const { rules } = meaning.answer;
+  if (!rules) {
+    const roots = meaning.answer.values.map(({ node }) => values[node]);
+    const isBroken = places.map((p) => isOutside(p) || roots.some((each) => each[p] === undefined));
+    return { values, rule: null, answer: null, isBroken };
+  }
   const rule = places.map((p) => rules.findIndex((each) => each.if === null || values[each.if][p]));
   const answer = places.map((p) => rules[rule[p]].probabilities ?? values[rules[rule[p]].token][p]);
-  const assumed = values.filter((_, number) => meaning.nodes[number].op === "assumed");
-  const isBroken = places.map((p) => assumed.some((each) => each[p] === undefined) || answer[p] === undefined);
+  const isBroken = places.map((p) => isOutside(p) || answer[p] === undefined);
   return { values, rule, answer, isBroken };
 }
 
@@ -364,6 +407,51 @@ export function rightTokens(answer) {
   const shares = Object.entries(answer ?? {}).map(([token, share]) => [token, readValue(share)]);
   const best = shares.reduce((most, [, share]) => (compare(share, most) > 0 ? share : most), 0);
   return shares.filter(([, share]) => compare(share, best) === 0).map(([token]) => token);
+}
+
+/**
+ * The value that a number of the residual stream stands for: the nearest one that the output can have.
+ * Where a tolerance allows more than half of their difference, it is the number itself.
+ */
+export function valueOfNumber({ exact, values, numbers, unit, parts }, number) {
+  if (!exact || !Number.isFinite(number)) return number;
+  if (numbers) {
+    const off = numbers.map((each) => Math.abs(each - number));
+    return readValue(values[off.indexOf(Math.min(...off))]);
+  }
+  if (values) return values[Math.min(Math.max(Math.round(number), 0), values.length - 1)];
+  const [top, below] = over(readValue(unit));
+  const [above, under] = nearestFraction((number * Number(below)) / Number(top), parts);
+  return fraction(BigInt(above) * top, BigInt(under) * below);
+}
+
+/** The fraction nearest to a number, of those with denominators up to `most`: by continued fractions. */
+function nearestFraction(number, most) {
+  let [before, last] = [[0, 1], [1, 0]];
+  for (let rest = number; ; ) {
+    const whole = Math.floor(rest);
+    const next = [before[0] + whole * last[0], before[1] + whole * last[1]];
+    if (next[1] > most) break;
+    [before, last] = [last, next];
+    if (rest - whole < 1e-12) return last;
+    rest = 1 / (rest - whole);
+  }
+  const steps = Math.floor((most - before[1]) / last[1]);
+  const between = [before[0] + steps * last[0], before[1] + steps * last[1]];
+  const off = ([top, below]) => Math.abs(number - top / below);
+  return off(last) <= off(between) ? last : between;
+}
+
+/** The value that an output has where the expressions mean it; `stored` is the number that stands for it. */
+function valueMeant({ values, numbers }, stored) {
+  return values && !numbers ? values[Number(stored)] : stored;
+}
+
+/** Whether a number stands for the value that is meant. */
+export function standsFor(output, number, stored) {
+  if (output.exact) return keyOf(valueOfNumber(output, number)) === keyOf(valueMeant(output, stored));
+  const [top, below] = over(stored);
+  return Math.abs(number - Number(top) / Number(below)) <= output.within;
 }
 
 // -------------------------------------------------------------------------------- 3. the prompts
@@ -564,8 +652,7 @@ export function explain(model, trace, ref) {
   };
   const input = (norm, source) => (model.architecture.norm ? norm : source);
   const normed = (norm, source) => {
-    const x = trace.get(source).data.subarray(p * width, (p + 1) * width);
-    const { mean, deviation } = moments(x, model.architecture.epsilon);
+    const { mean, deviation } = moments(trace.get(source).data, p * width, width, model.architecture.epsilon);
     const terms = [
       term("x, the stream before", source, p, i),
       { label: "mean of the stream", value: mean, refs: [] },
@@ -592,6 +679,19 @@ export function explain(model, trace, ref) {
     }));
     const title = `logit of ${tokenOf(model, i)}`;
     return found(title, "the sum of the stream times the unembedding", nonzero(terms));
+  }
+  if (name === "outputs") {
+    const { name: title, reads, constant } = model.outputs[i];
+    const source = `h.${model.shape.n_inner.length - 1}.output`;
+    const terms = reads.map(([d, factor]) => ({
+      label: factor === 1 ? stream(d) : `${stream(d)}, times ${show(factor)}`,
+      value: at(trace, source, p, d) * factor,
+      refs: [refOf(source, p, d)],
+    }));
+    if (constant) terms.push({ label: "constant", value: constant, refs: [] });
+    const known = valueOfNumber(model.outputs[i], value);
+    const note = model.outputs[i].exact ? `The nearest value is ${show(known)}.` : "";
+    return found(`the number of ${title}`, "the sum of the stream times factors", nonzero(terms), note);
   }
   if (name === "ln_f") {
     const last = model.shape.n_inner.length - 1;
@@ -721,22 +821,42 @@ const FOCUSED = "button, input, select, summary, [tabindex]"; // what can have t
  * listen to events; children are elements, texts and lists of them.
  */
 function el(tag, ...children) {
-  const [name, ...classes] = tag.split(".");
-  const made = document.createElement(name);
-  made.classList.add(...classes);
-  const isPlain = children.length && Object.getPrototypeOf(children[0] ?? "") === Object.prototype;
-  for (const [key, value] of Object.entries(isPlain ? children.shift() : {})) {
+  const dot = tag.indexOf(".");
+  const made = document.createElement(dot < 0 ? tag : tag.slice(0, dot));
+  if (dot >= 0) made.className = tag.slice(dot + 1).replaceAll(".", " ");
+  const [given] = children;
+  if (given == null || Object.getPrototypeOf(given) !== Object.prototype) return add(made, children);
+  for (const key in given) {
+    const value = given[key];
     if (typeof value === "function") made.addEventListener(key, value);
     else if (key.startsWith("aria-")) made.setAttribute(key, value);
     else if (value !== false && value != null) made.setAttribute(key, value === true ? "" : value);
   }
-  return put(made, ...children);
+  return add(made, children.slice(1));
 }
 
-/** Replaces what an element contains; nothing stands for what is null, false or "". */
-function put(made, ...children) {
-  made.replaceChildren(...children.flat(Infinity).filter((child) => child != null && child !== false && child !== ""));
+/** Adds children to an element; nothing stands for what is null, false or "". */
+function add(made, children) {
+  for (const child of children)
+    if (Array.isArray(child)) add(made, child);
+    else if (child != null && child !== false && child !== "") made.append(child);
   return made;
+}
+
+/** Replaces what an element contains. */
+function put(made, ...children) {
+  made.replaceChildren();
+  return add(made, children);
+}
+
+/** Calls a function with an element when it is first laid out on the screen, where its sizes are known. */
+function onceShown(box, act) {
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    act(box);
+  });
+  observer.observe(box);
 }
 
 /** A row of a table, headed by its first cell. */
@@ -761,17 +881,18 @@ export function start(text, root) {
       kinds: data.tokens.map(() => 0),
       next: [[1], [1]],
       final: [false, true],
-      length: Math.min(data.shape.n_positions, 8),
+      length: Math.min(data.context, 8),
       writes: 1,
     },
   );
-  const state = { text: "", other: "", place: 0, block: 0, ref: null, edits: [], all: {}, stored: false };
+  const state = { text: "", other: "", place: 0, block: 0, ref: null, edits: [], all: {}, stored: false, output: 0 };
 
   // What a prompt gives: its tokens, the model's trace and answers, and what the rules mean.
   const split = (text) => (data.separator ? text.split(/\s+/).filter(Boolean) : [...text]);
   const join = (tokens) => tokens.join(data.separator);
   const placeOf = new Map(data.tokens.map((token, place) => [token, place]));
   const longest = data.shape.n_positions;
+  const { outputs } = data; // of a model of values, else null
 
   function run(text) {
     const written = split(text);
@@ -779,19 +900,33 @@ export function start(text, root) {
     if (unknown >= 0)
       return { problem: `${written[unknown]} is not a token. Use ${data.tokens.slice(0, 30).join(" ")}` };
     if (!written.length) return { problem: "Type at least one token." };
+    if (outputs && written.length > data.context)
+      return { problem: `This text has ${written.length} tokens. The expressions are made for up to ${data.context}.` };
     const tokens = written.slice(-longest);
     const ids = tokens.map((token) => data.ids[placeOf.get(token)]);
     const trace = forward(model, ids);
-    const isStated = written.length <= longest || data.seesLast;
+    const isStated =
+      (written.length <= longest || data.seesLast) && (tokens.length <= data.context || data.widens);
     const meant = meaning && isStated ? interpret(meaning, tokens) : null;
     return {
       tokens,
       trace,
-      answers: tokens.map((_, p) => ranked(trace, p)),
+      answers: outputs ? null : tokens.map((_, p) => ranked(trace, p)),
+      computed: outputs && tokens.map((_, p) => outputs.map((each, k) => valueOfNumber(each, at(trace, "outputs", p, k)))),
       meant,
-      cut: written.length - tokens.length,
+      count: written.length,
     };
   }
+
+  /** The value of an output that is meant at a position; undefined where that is not known. */
+  const meantBy = ({ meant }, k, p) =>
+    meant && !meant.isBroken[p] ? valueMeant(outputs[k], meant.values[meaning.answer.values[k].node][p]) : undefined;
+
+  /** Whether the model stores the value that is meant; null where nothing is. */
+  const isStored = ({ meant, trace }, k, p) =>
+    meant && !meant.isBroken[p]
+      ? standsFor(outputs[k], at(trace, "outputs", p, k), meant.values[meaning.answer.values[k].node][p])
+      : null;
 
   /** The logits at a position, best first: [id, logit]. */
   function ranked(trace, p) {
@@ -809,7 +944,9 @@ export function start(text, root) {
   /** Whether the rules say something after the first tokens of a text, up to position p. */
   function isPromised(result, p) {
     if (!result.meant || result.meant.isBroken.slice(0, p + 1).some(Boolean)) return false;
+    if (data.widens) return true;
     const places = result.tokens.slice(0, p + 1).map((token) => placeOf.get(token));
+    if (outputs) return prompts.allows(places);
     for (let input = p + 1; input > Math.max(0, p + 1 - prompts.writes); input--) {
       if (prompts.allows(places.slice(0, input))) return true;
       if (!rightTokens(result.meant.answer[input - 2]).includes(result.tokens[input - 1])) return false;
@@ -852,9 +989,9 @@ export function start(text, root) {
   const container = el(
     "div.hc",
     el("header", el("h1", data.title), el("p", `${architecture.name}: ${size}`)),
-    section("answer", "A prompt and its answer", el("label", { for: "prompt" }, "Prompt"), field),
-    section("rules", "The rules that fired"),
-    section("flow", "Where the answer comes from"),
+    section("answer", data.outputs ? "A text and its values" : "A prompt and its answer", el("label", { for: "prompt" }, "Prompt"), field),
+    section("rules", data.outputs ? "The expressions" : "The rules that fired"),
+    section("flow", data.outputs ? "Where the values come from" : "Where the answer comes from"),
     section("proof", "Margin and proof"),
     section("break", "Break a weight"),
     section("steps", "Step by step"),
@@ -888,20 +1025,24 @@ export function start(text, root) {
     if (isNew) {
       const found = run(state.text);
       if (!found.problem || !result) result = found;
+      if (!found.problem) clampPlace();
       sections.answer.classList.toggle("old", Boolean(found.problem));
       drawAnswer(found);
       if (found.problem) return;
     }
     if (result.problem) return;
-    state.place = Math.max(0, Math.min(state.place, result.tokens.length - 1));
-    if (isNew || "place" in change) drawRules();
+    clampPlace();
+    if (outputs && !isNew && ["place", "output", "all"].some((key) => key in change)) drawAnswer(result);
+    if (isNew || "place" in change || "output" in change || (outputs && "all" in change)) drawRules();
     if (isNew || "place" in change || "stored" in change || "all" in change) drawFlow();
-    if (isNew || "place" in change) drawProof();
+    if (isNew || "place" in change || "all" in change) drawProof();
     if (isNew || "place" in change || "block" in change || "all" in change) drawSteps();
     if (isNew || "other" in change) drawCompare();
     if (isNew || "ref" in change) drawNumber();
     if ("edits" in change || "tensor" in change || "filter" in change || !sections.break.childNodes.length) drawBreak();
   }
+
+  const clampPlace = () => (state.place = Math.max(0, Math.min(state.place, result.tokens.length - 1)));
 
   const number = (value, ref, label) =>
     el(
@@ -942,6 +1083,10 @@ export function start(text, root) {
       put(sections.answer, el("p.problem", { role: "alert" }, found.problem));
       return;
     }
+    if (outputs) {
+      drawValues(found);
+      return;
+    }
     const p = found.tokens.length - 1;
     const top = found.answers[p];
     const right = isRight(found, p);
@@ -963,10 +1108,6 @@ export function start(text, root) {
         share < 0.0001 ? "" : `${+(100 * share).toPrecision(3)} %`,
       );
     });
-    const notes = [];
-    if (found.cut) notes.push(`The model sees the last ${found.tokens.length} tokens.`);
-    if (meaning && !isPromised(found, p))
-      notes.push("This is not an allowed prompt of the program, so nothing is promised.");
     put(
       sections.answer,
       el(
@@ -975,7 +1116,7 @@ export function start(text, root) {
         el("output", { for: "prompt" }, bestOf(found.answers, p)),
         el("span", { class: words[1] }, words[0]),
       ),
-      ...notes.map((note) => el("p.note", note)),
+      notesOn(found).map((note) => el("p.note", note)),
       el(
         "p.buttons",
         button("write the next token", () => write(1, false)),
@@ -985,6 +1126,72 @@ export function start(text, root) {
       ),
       table("The most likely tokens", ["token", "logit", "probability", ""], rows),
     );
+  }
+
+  /** What must be said of a text beside the answer: that it is too long, or not allowed. */
+  function notesOn(found) {
+    const notes = [];
+    if (found.count > longest) notes.push(`This text has ${found.count} tokens, of which the model sees the last ${longest}.`);
+    if (!meaning) return notes;
+    if (found.tokens.length > data.context && data.widens)
+      notes.push(
+        `This text has ${found.count} tokens. The program is written for up to ${data.context}, and the model has ${longest.toLocaleString("en")} positions: its patterns mean the same after longer texts, but no proof is about those.`,
+      );
+    else if (!isPromised(found, found.tokens.length - 1))
+      notes.push(
+        outputs
+          ? "This is not an allowed text of the program, so nothing is promised."
+          : "This is not an allowed prompt of the program, so nothing is promised.",
+      );
+    return notes;
+  }
+
+  /** The values that a model computes at every position of a text, which are its answer. */
+  function drawValues(found) {
+    const right = found.tokens.map((_, p) => outputs.map((_, k) => isStored(found, k, p)));
+    const wrong = right.flat().filter((each) => each === false).length;
+    const isBroken = found.meant?.isBroken.some(Boolean);
+    const words = !found.meant
+      ? [data.noMeaning, "note"]
+      : isBroken
+        ? ["the expressions mean nothing where this text breaks an assumption", "note"]
+        : wrong
+          ? [`${count(wrong, "value")} ${wrong === 1 ? "differs" : "differ"} from what the expressions mean`, "bad"]
+          : ["the expressions mean the same", "good"];
+    const columns = columnsShown();
+    const rows = outputs.map((output, k) => () =>
+      positionRow(columns, "answer", output.name, (p) => [
+        el(
+          "span",
+          { class: right[p][k] === false ? "bad" : "" },
+          number(found.computed[p][k], refOf("outputs", p, k), `${output.name} at position ${p}`),
+        ),
+        right[p][k] === false && el("small", ` not ${show(meantBy(found, k, p))}`),
+      ]),
+    );
+    const chosen = state.output;
+    put(
+      sections.answer,
+      el(
+        "p.live",
+        { "aria-live": "polite" },
+        el("output", { for: "prompt" }, show(found.computed[state.place][chosen])),
+        el("span", `${outputs[chosen].name} at position ${state.place}`),
+        el("span", { class: words[1] }, words[0]),
+      ),
+      notesOn(found).map((note) => el("p.note", note)),
+      el(
+        "p.buttons",
+        button("another prompt", () => load(drawn())),
+      ),
+      table(
+        `Values that the model computes at each position of ${join(found.tokens)}`,
+        positionHead(columns),
+        few("outputs", rows),
+        { class: "positions" },
+      ),
+    );
+    onceShown(sections.answer.querySelector(".scroll"), showPlace);
   }
 
   /** Writes tokens behind the prompt: the best ones, or drawn by their probabilities. */
@@ -1017,6 +1224,10 @@ export function start(text, root) {
   function drawRules() {
     const p = state.place;
     const { meant } = result;
+    if (outputs) {
+      drawOutputs();
+      return;
+    }
     const spot = el("p", "After ", token(join(result.tokens.slice(0, p + 1))), ":");
     if (!meant || meant.isBroken[p]) {
       put(
@@ -1041,15 +1252,41 @@ export function start(text, root) {
       );
     });
     const near = rows.length > MOST_ROWS ? rows.slice(Math.max(0, decided - 5), decided + 6) : rows;
-    const used = new Set();
-    const roots = [meaning.answer.rules[decided].if, meaning.answer.rules[decided].token].filter((n) => n != null);
-    for (const node of reached(roots)) used.add(meaning.lines[node]);
+    const used = linesOf([meaning.answer.rules[decided].if, meaning.answer.rules[decided].token]);
     put(
       sections.rules,
       spot,
       el("ol.rulelist", { start: near === rows ? 1 : Math.max(0, decided - 5) + 1 }, near),
       near.length < rows.length && el("p.note", `${rows.length} rules; those around the one that fired are shown.`),
-      source([data.rules[decided][2]], [...used]),
+      source([data.rules[decided][2]], used),
+    );
+  }
+
+  /** The lines of the program's file that some nodes read. */
+  const linesOf = (nodes) => [...reached(nodes.filter((n) => n != null))].map((node) => meaning.lines[node]);
+
+  /** The expressions of a model of values, their values at a position, and the lines of one of them. */
+  function drawOutputs() {
+    const p = state.place;
+    const rows = outputs.map(({ name, place }, k) => () => {
+      const means = meantBy(result, k, p);
+      return el(
+        "li",
+        { class: k === state.output ? "fired" : "" },
+        button(name, () => choose({ output: k }), { "aria-pressed": k === state.output }),
+        place && el("span.place", ` ${place}`),
+        " ",
+        number(result.computed[p][k], refOf("outputs", p, k), name),
+        isStored(result, k, p) === false && el("span.bad", ` the expression means ${show(means)}`),
+      );
+    });
+    const node = meaning?.answer.values[state.output].node;
+    put(
+      sections.rules,
+      el("p", "At position ", `${p}, `, token(result.tokens[p]), ":"),
+      result.meant ? "" : el("p.note", data.noMeaning),
+      el("ol.rulelist", few("expressions", rows, (more) => el("li", more))),
+      source([outputs[state.output].line], meaning ? linesOf([node]) : []),
     );
   }
 
@@ -1092,7 +1329,7 @@ export function start(text, root) {
     });
     const label = { tabindex: 0, role: "region", "aria-label": `The file ${data.source.name}` };
     const box = el("div", { class: "scroll source", ...label }, el("ol", lines));
-    requestAnimationFrame(() => {
+    onceShown(box, () => {
       const lit = box.querySelector(".fired");
       if (lit) box.scrollTop = lit.offsetTop - box.offsetTop - box.clientHeight / 2;
     });
@@ -1127,13 +1364,40 @@ export function start(text, root) {
     (a, b) => a - b,
   );
 
+  /** The positions that a table shows: all, or those around the selected one. */
+  function columnsShown() {
+    const { tokens } = result;
+    const first = Math.max(0, Math.min(state.place - MOST_COLUMNS / 2, tokens.length - MOST_COLUMNS));
+    return tokens.map((_, p) => p).slice(first, first + MOST_COLUMNS);
+  }
+  const positionHead = (columns) => [
+    "position",
+    ...columns.map((p) =>
+      button([el("small", p), token(result.tokens[p])], () => choose({ place: p }), {
+        "aria-pressed": p === state.place,
+        "aria-label": `position ${p}, ${result.tokens[p]}`,
+      }),
+    ),
+  ];
+  const positionRow = (columns, kind, name, value, note) =>
+    el(
+      "tr",
+      { class: kind },
+      el("th", { scope: "row" }, name, note && el("small", note)),
+      columns.map((p) => el("td", { class: p === state.place ? "here" : "" }, value(p))),
+    );
+  const showPlace = (box) => {
+    const cell = box.querySelector(".here");
+    if (cell) box.scrollLeft = cell.offsetLeft + cell.offsetWidth - box.clientWidth;
+  };
+
   function drawFlow() {
     const { tokens, trace, meant, answers } = result;
-    const first = Math.max(0, Math.min(state.place - MOST_COLUMNS / 2, tokens.length - MOST_COLUMNS));
-    const columns = tokens.map((_, p) => p).slice(first, first + MOST_COLUMNS);
-    const cells = (value) => columns.map((p) => el("td", { class: p === state.place ? "here" : "" }, value(p)));
-    const row = (kind, name, value, note) => () =>
-      el("tr", { class: kind }, el("th", { scope: "row" }, name, note && el("small", note)), cells(value));
+    const columns = columnsShown();
+    const row =
+      (...parts) =>
+      () =>
+        positionRow(columns, ...parts);
     const title = (text) =>
       el("tr.stage", el("th", { colspan: columns.length + 1, scope: "rowgroup" }, el("span", text)));
     const values = (stage) => {
@@ -1160,6 +1424,18 @@ export function start(text, root) {
               ),
             )
         : [];
+    const valueRows = ({ name }, k) => [
+      row("answer", `the model's ${name}`, (p) =>
+        el(
+          "span",
+          { class: isStored(result, k, p) === false ? "bad" : "" },
+          number(result.computed[p][k], refOf("outputs", p, k), name),
+        ),
+      ),
+      ...(meant
+        ? [row("answer", `what it means`, (p) => (isPromised(result, p) ? mark(meantBy(result, k, p)) : ""))]
+        : []),
+    ];
     const rows = [
       ...few("embedding", [...values(-2), ...stored("embedding", 0, ["wte.weight", "wpe.weight"])]),
       ...shape.n_inner.flatMap((units, b) => {
@@ -1176,8 +1452,8 @@ export function start(text, root) {
         ];
         return [title(`block ${b}`), ...few(`flow ${b}`, [...moved, ...computed])];
       }),
-      title("answers"),
-      ...few("answers", [
+      title(outputs ? "values" : "answers"),
+      ...few("answers", outputs ? outputs.flatMap(valueRows) : [
         row("answer", "the model predicts", (p) =>
           el(
             "span",
@@ -1194,15 +1470,6 @@ export function start(text, root) {
             ]
           : []),
       ]),
-    ];
-    const head = [
-      "position",
-      ...columns.map((p) =>
-        button([el("small", p), token(tokens[p])], () => choose({ place: p }), {
-          "aria-pressed": p === state.place,
-          "aria-label": `position ${p}, ${tokens[p]}`,
-        }),
-      ),
     ];
     const box = el("input", {
       type: "checkbox",
@@ -1227,14 +1494,12 @@ export function start(text, root) {
       el(
         "p.note",
         more,
-        meant ? "Values are what the rules mean; \u2192 marks the position that a head attends to. " : "",
+        meant ? `Values are what the ${outputs ? "expressions" : "rules"} mean; \u2192 marks the position that a head attends to. ` : "",
         "Every number can be clicked.",
       ),
-      table(`What happens at each position of ${join(tokens)}`, head, rows, { class: "positions" }),
+      table(`What happens at each position of ${join(tokens)}`, positionHead(columns), rows, { class: "positions" }),
     );
-    const shown = sections.flow.querySelector(".scroll");
-    const cell = shown.querySelector(".here");
-    if (cell) shown.scrollLeft = cell.offsetLeft + cell.offsetWidth - shown.clientWidth;
+    onceShown(sections.flow.querySelector(".scroll"), showPlace);
   }
 
   const mark = (value) =>
@@ -1276,9 +1541,12 @@ export function start(text, root) {
   }
   function fired(b, p) {
     const { shape: sizes, data: hidden } = result.trace.get(`h.${b}.mlp.hidden`);
-    return Array.from(hidden.subarray(p * sizes[1], (p + 1) * sizes[1]), (value, i) => [i, value]).filter(
-      ([, value]) => Math.abs(value) > 1e-6,
-    );
+    const units = [];
+    for (let i = 0; i < sizes[1]; i++) {
+      const value = hidden[p * sizes[1] + i];
+      if (Math.abs(value) > 1e-6) units.push([i, value]);
+    }
+    return units;
   }
 
   const isWritten = ({ first, width }, tensors) =>
@@ -1310,21 +1578,43 @@ export function start(text, root) {
   }
 
   // Margin and proof
-  function drawProof() {
+  function lead() {
     const p = state.place;
     const top = result.answers[p];
     const margin = top.length > 1 ? top[0][1] - top[1][1] : Infinity;
+    return el(
+      "p",
+      "After ",
+      token(join(result.tokens.slice(0, p + 1))),
+      `, ${tokenOf(model, top[0][0])} leads ${top.length > 1 ? tokenOf(model, top[1][0]) : ""} by `,
+      el("strong", show(margin)),
+      " nats.",
+    );
+  }
+
+  /** How far the numbers of a model of values are from what is meant, and how far they may be. */
+  function distances() {
+    const p = state.place;
+    const rows = outputs.map(({ name, within }, k) => () => {
+      const isKnown = meantBy(result, k, p) !== undefined;
+      const [top, below] = isKnown ? over(result.meant.values[meaning.answer.values[k].node][p]) : [];
+      const stored = at(result.trace, "outputs", p, k);
+      return line(
+        name,
+        number(stored, refOf("outputs", p, k), `the number of ${name}`),
+        isKnown ? show(Math.abs(stored - Number(top) / Number(below))) : "",
+        show(within),
+      );
+    });
+    const caption = `The numbers of the outputs at position ${p}`;
+    return table(caption, ["output", "number", "off by", "may be off by"], few("distances", rows));
+  }
+
+  function drawProof() {
     const proof = data.proof.text;
     put(
       sections.proof,
-      el(
-        "p",
-        "After ",
-        token(join(result.tokens.slice(0, p + 1))),
-        `, ${tokenOf(model, top[0][0])} leads ${top.length > 1 ? tokenOf(model, top[1][0]) : ""} by `,
-        el("strong", show(margin)),
-        " nats.",
-      ),
+      outputs ? distances() : lead(),
       state.edits.length ? el("p.bad", "You edited weights. Before the edits:") : "",
       el(
         "p",
@@ -1388,7 +1678,7 @@ export function start(text, root) {
       sections.break,
       el(
         "p",
-        "Choose a weight, here or in any formula, give it another value, and see after which prompts the answer changes.",
+        `Choose a weight, here or in any formula, give it another value, and see ${outputs ? "in which prompts a value changes" : "after which prompts the answer changes"}.`,
       ),
       el(
         "div.edits",
@@ -1439,7 +1729,11 @@ export function start(text, root) {
         clean,
         places.map((place) => data.ids[place]),
       );
-      return { tokens, right: tokens.map((_, p) => [tokenOf(model, ranked(trace, p)[0][0])]) };
+      return { tokens, right: tokens.map((_, p) => rightOf(trace, p)) };
+    }
+    if (outputs) {
+      const meant = interpret(meaning, tokens);
+      return { tokens, right: meant.isBroken.some(Boolean) ? null : tokens.map((_, p) => ({ meant, p })) };
     }
     let meant = interpret(meaning, tokens);
     for (let n = 1; n < prompts.writes && !meant.isBroken.at(-1); n++) {
@@ -1447,6 +1741,23 @@ export function start(text, root) {
       meant = interpret(meaning, tokens);
     }
     return { tokens, right: meant.isBroken.some(Boolean) ? null : meant.answer.map(rightTokens) };
+  }
+
+  /** What a model that nothing else is known of gives at a position. */
+  const rightOf = (trace, p) =>
+    outputs ? outputs.map((each, k) => valueOfNumber(each, at(trace, "outputs", p, k))) : [tokenOf(model, ranked(trace, p)[0][0])];
+
+  /** The first wrong value: [text, right, value]; null where all are right. */
+  function wrongValue(trace, { tokens, right }) {
+    for (let p = 0; p < tokens.length; p++)
+      for (let k = 0; k < outputs.length; k++) {
+        const { meant } = right[p];
+        const found = valueOfNumber(outputs[k], at(trace, "outputs", p, k));
+        const wanted = meant ? meantBy({ meant }, k, p) : right[p][k];
+        const isRight = meant ? isStored({ meant, trace }, k, p) : keyOf(found) === keyOf(wanted);
+        if (!isRight) return [join(tokens.slice(0, p + 1)), `${outputs[k].name}: ${show(wanted)}`, show(found)];
+      }
+    return null;
   }
 
   /** The first wrong answer to a prompt or after it: [text, right, answer]; null where all are right. */
@@ -1458,6 +1769,7 @@ export function start(text, root) {
       model,
       tokens.map((each) => data.ids[placeOf.get(each)]),
     );
+    if (outputs) return wrongValue(trace, prompt.known);
     for (let p = prompt.places.length - 1; p < tokens.length; p++) {
       const answer = tokenOf(model, ranked(trace, p)[0][0]);
       if (!right[p].includes(answer)) return [join(tokens.slice(0, p + 1)), right[p].join(" or "), answer];
@@ -1497,15 +1809,16 @@ export function start(text, root) {
       const open = button(text, () => load(text), { class: "n" });
       return el("tr", el("td", open), el("td", right), el("td.bad", answer));
     });
-    const caption = `Prompts whose answer changes${wrong.length > 20 ? ", the first 20" : ""}`;
+    const caption = `Prompts whose ${outputs ? "values change" : "answer changes"}${wrong.length > 20 ? ", the first 20" : ""}`;
+    const means = outputs ? "the expressions mean" : "the rules mean";
     put(
       failures,
       el(
         "p",
         { class: wrong.length ? "bad" : "good" },
-        `The answer changes after ${wrong.length} of ${among} prompts${isOver ? "" : " so far"}.`,
+        `${outputs ? "A value changes in" : "The answer changes after"} ${wrong.length} of ${among} prompts${isOver ? "" : " so far"}.`,
       ),
-      rows.length ? table(caption, ["prompt", meaning ? "the rules mean" : "it was", "the model predicts"], rows) : "",
+      rows.length ? table(caption, ["prompt", meaning ? means : "it was", outputs ? "the model computes" : "the model predicts"], rows) : "",
     );
   }
 
@@ -1532,7 +1845,7 @@ export function start(text, root) {
       "p.buttons",
       arrow(-1, "\u2190", "the block before"),
       arrow(1, "\u2192", "the next block"),
-      ` ${b < 0 ? "embedding" : b === last ? "logits" : `block ${b}`}, position ${p}, `,
+      ` ${b < 0 ? "embedding" : b === last ? (outputs ? "values" : "logits") : `block ${b}`}, position ${p}, `,
       token(tokens[p]),
       button("\u2190 position", () => choose({ place: p - 1 }), { disabled: p === 0 }),
       button("position \u2192", () => choose({ place: p + 1 }), { disabled: p === tokens.length - 1 }),
@@ -1567,7 +1880,16 @@ export function start(text, root) {
         ),
       );
     }
-    if (b === last) {
+    if (b === last && outputs) {
+      const rows = outputs.map(({ name }, k) => () =>
+        line(
+          name,
+          number(result.computed[p][k], refOf("outputs", p, k), name),
+          show(at(trace, "outputs", p, k)),
+        ),
+      );
+      parts.push(table("The values of this position", ["output", "value", "number"], few("values", rows)));
+    } else if (b === last) {
       const rows = result.answers[p]
         .slice(0, MOST_ROWS)
         .map(([id, logit]) =>
@@ -1611,12 +1933,14 @@ export function start(text, root) {
     }
     const both = [result, second];
     const ends = both.map(({ tokens }) => tokens.length - 1);
-    const facts = [
-      ["the model predicts", both.map(({ answers }, k) => bestOf(answers, ends[k]))],
-      ["margin", both.map(({ answers }, k) => show(answers[ends[k]][0][1] - (answers[ends[k]][1]?.[1] ?? 0)))],
-    ];
+    const facts = outputs
+      ? outputs.map(({ name }, i) => [`the model's ${name}`, both.map(({ computed }, k) => show(computed[ends[k]][i]))])
+      : [
+          ["the model predicts", both.map(({ answers }, k) => bestOf(answers, ends[k]))],
+          ["margin", both.map(({ answers }, k) => show(answers[ends[k]][0][1] - (answers[ends[k]][1]?.[1] ?? 0)))],
+        ];
     if (both.every(({ meant }) => meant)) {
-      facts.push(["rule", both.map(({ meant }, k) => data.rules[meant.rule[ends[k]]]?.[0] ?? "")]);
+      if (!outputs) facts.push(["rule", both.map(({ meant }, k) => data.rules[meant.rule[ends[k]]]?.[0] ?? "")]);
       for (const n of named) facts.push([meaning.names[n], both.map(({ meant }, k) => mark(meant.values[n][ends[k]]))]);
     }
     shape.n_inner.forEach((_, b) =>
@@ -1708,8 +2032,10 @@ export function start(text, root) {
     return join((places ?? [0]).map((place) => data.tokens[place]));
   }
   load(data.example || firstPrompt());
-  // For scripts and tests: the logits of a prompt, [position, n_vocab], by the model as it is edited.
-  root.handcraft = { run: (text) => Array.from(run(text).trace.get("logits").data), load };
+  // For scripts and tests: the logits of a prompt, [position, n_vocab], by the model as it is edited; of
+  // a model of values the numbers of its outputs, [position, output].
+  const last = outputs ? "outputs" : "logits";
+  root.handcraft = { run: (text) => Array.from(run(text).trace.get(last).data), load };
 }
 
 export default {

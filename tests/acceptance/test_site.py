@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 nbformat = pytest.importorskip("nbformat", reason="the extra `dev` is not installed")
 pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 NOTEBOOK = runpy.run_path(str(ROOT / "docs" / "site" / "notebook.py"), run_name="notebook")
 BUILD = runpy.run_path(str(ROOT / "docs" / "site" / "build.py"), run_name="build")
@@ -72,6 +75,38 @@ def test_the_site_loads_nothing_from_the_network(html):
         text = page.read_text(encoding="utf-8")
         loaded = re.findall(r"<(?:script|link|img|iframe)[^>]*https?://[^>]*>", text)
         assert [tag for tag in loaded if 'rel="canonical"' not in tag] == []
+
+
+def test_nothing_of_the_site_names_a_script_of_the_network(html):
+    """Also not the scripts that a page would load later, which the settings of the theme name."""
+    settings = re.findall(r'id="__config"[^>]*>(.*?)</script>', (html / "index.html").read_text())
+    assert settings
+    assert "https://" not in settings[0]
+    assert (html / "search" / "search_index.js").is_file()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium, which opens pages, is not installed")
+def test_from_the_file_system_a_search_finds_a_page_and_asks_no_network(html):
+    sync = pytest.importorskip(
+        "playwright.sync_api", reason="playwright, which drives Chromium, is not installed"
+    )
+    asked, complaints = [], []
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto((html / "glossary.html").as_uri())
+        page.click("[data-md-component=search-query]")
+        page.keyboard.type("counter machine")
+        found = page.locator(".md-search-result__link")
+        found.first.wait_for(timeout=20_000)
+        assert "programs.html" in " ".join(each.get_attribute("href") for each in found.all())
+        found.first.click()
+        page.wait_for_url("**.html*")
+        browser.close()
+    assert complaints == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:", "about:"))] == []
 
 
 def test_the_api_page_documents_every_public_class_and_function(html):

@@ -26,7 +26,7 @@ from handcraft.compiler import (
 )
 from handcraft.display import count
 from handcraft.errors import CommandError, ProofError
-from handcraft.formats import FORMATS, check_target, compile_again, fill, save
+from handcraft.formats import FORMATS, check_place, check_target, compile_again, fill, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.formats.raschka_file import raschka_parameters
 from handcraft.language import Program
@@ -137,6 +137,7 @@ def compile_(
         raise CommandError(
             "there is no folder to write", fix="name one with -o, or show a pass with --show"
         )
+    check_place(output)
     check_target(output)
     found = find(program, lines or (), shipped_first=True)
     note(found.note)

@@ -68,7 +68,9 @@ def dataset(
     if architecture not in TARGETS:
         raise CommandError(f"there is no target {architecture!r}", fix=f"use {' or '.join(TARGETS)}")
     from handcraft.dataset import Settings, write_dataset
+    from handcraft.formats import check_place
 
+    check_place(cast(Path, output))
     settings = Settings(programs, seed, shard, cast(Any, architecture), sample)
     with shown_progress(), executor_of(workers, scheduler) as executor:
         written = write_dataset(cast(Path, output), settings, executor=executor)

@@ -27,7 +27,7 @@ from handcraft.draw import (
     format_of,
 )
 from handcraft.errors import CommandError
-from handcraft.formats import subject_of, write_file
+from handcraft.formats import check_place, subject_of, write_file
 from handcraft.language import Program
 from handcraft.subject import Subject
 from handcraft.weights import named_rule, served_by
@@ -67,7 +67,10 @@ def draw(
     ] = None,
     detail: Annotated[
         str | None,
-        typer.Option(help=f"Of a circuit, from coarse to fine: {', '.join(DETAILS)}."),
+        typer.Option(
+            help=f"Of a circuit, from coarse to fine: {', '.join(DETAILS)}. Of a program, weights "
+            "draws by itself what one line made in a loop."
+        ),
     ] = None,
     open_: Annotated[
         bool, typer.Option("--open", help="Show the picture in the browser; -o is then optional.")
@@ -79,6 +82,7 @@ def draw(
     """Draw a program, its circuit, its weights, or one run of it."""
     file = _file(output, open_)
     format = format_of(file)
+    check_place(file)
     asked = chosen_kind(what, prompt=prompt, rule=rule, tensor=tensor, detail=detail) or _circuit_of(
         file, architecture, positions
     )

@@ -46,12 +46,14 @@ def ground_truth(
     (which numbers training must not change).
     A program is compiled first, and the model is written beside them.
     """
+    from handcraft.formats import check_place
     from handcraft.ground_truth import Wanted, of_checkpoint, of_compiled, write_ground_truth
     from handcraft.ground_truth.parts import chosen_parts
     from handcraft.ground_truth.write_folder import check_ground_truth_target
 
     names = None if what is None else [name.strip() for name in what.split(",") if name.strip()]
     chosen_parts(names)
+    check_place(output)
     check_ground_truth_target(output)
     found = find(program, lines or ())
     note(found.note)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from handcraft.cli.options import Json
-from handcraft.cli.printing import print_json
+from handcraft.cli.printing import fitted, print_json, terminal_width
 from handcraft.cli.shipped import shipped_programs, shipped_proofs, shipped_sizes, summary
 from handcraft.display import count
 
@@ -29,8 +29,16 @@ def list_(json_: Json = False) -> None:
         print_json(rows)
         return
     width = max(map(len, shipped), default=0)
-    for row in rows:
-        print(f"{row['name']:<{width}}  {_sized(row)}{_proved(row)}{row['summary']}")
+    facts = [f"{row['name']:<{width}}  {_sized(row)}{_proved(row)}" for row in rows]
+    lines = [f"{fact}{row['summary']}" for fact, row in zip(facts, rows, strict=True)]
+    most = terminal_width()
+    if most is not None and max(map(len, lines), default=0) > most:  # each summary below its facts
+        lines = [
+            fitted(f"{fact.rstrip()}\n  {row['summary']}")
+            for fact, row in zip(facts, rows, strict=True)
+        ]
+    for line in lines:
+        print(line)
 
 
 def _sized(row: Mapping[str, Any]) -> str:

@@ -34,6 +34,9 @@ def new(
             f"{path.stem!r} is not a valid program name",
             fix="use letters, digits, _ and -, as in `handcraft new mine`",
         )
+    from handcraft.formats import check_place
+
+    check_place(path)
     text = first_program(path.stem, shlex.quote(str(path)))
     try:
         with path.open("x", encoding="utf-8") as file:

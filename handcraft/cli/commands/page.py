@@ -14,13 +14,12 @@ from handcraft.cli.options import ARCHITECTURE, DTYPE, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
 from handcraft.cli.read_text import STDIN
 from handcraft.cli.sources import Chosen, check_not_compiled, compile_found, find
-from handcraft.compiler import Compiled
+from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.errors import CommandError
-from handcraft.formats import is_checkpoint, save, subject_of
+from handcraft.formats import check_place, is_checkpoint, save, subject_of
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.language import Program
 from handcraft.page import SUFFIXES, Contents, of_checkpoint, of_compiled, of_foreign, write_page
-from handcraft.page.contents import predicts_nothing
 from handcraft.proofs import CERTIFICATE, Proof
 from handcraft.proofs.prove_folder import tried_proof
 
@@ -54,6 +53,7 @@ def page(
         raise CommandError(
             f"{output} is not an .html file", where=output, fix=f"-o {output.with_suffix('.html')}"
         )
+    check_place(output)
     contents = _contents(program, lines or (), architecture=architecture, dtype=dtype)
     if prompt is not None:
         contents = contents.with_example(prompt)
@@ -77,13 +77,9 @@ def _contents(name: str | None, lines: Sequence[str], **chosen: Unpack[Chosen]) 
     note(found.note)
     if found.folder is not None:
         check_not_compiled(found.folder.folder, [v for v in chosen.values() if v is not None])
-        if found.folder.values is not None:
-            raise predicts_nothing(found.folder.folder)
         contents = of_checkpoint(found.folder)
     else:
         compiled = compile_found(found.source, **chosen)
-        if not isinstance(compiled, Compiled):
-            raise predicts_nothing(name)
         proof = _proof(compiled, found.means)
         contents = of_compiled(compiled, _title(name), proof=proof, means=found.means)
     return contents if name in (None, STDIN) else contents.with_example(example_prompt(name))
@@ -93,7 +89,7 @@ def _title(name: str | None) -> str:
     return "rules" if name in (None, STDIN) else Path(name).stem
 
 
-def _proof(compiled: Compiled, means: Program | None) -> Proof | None:
+def _proof(compiled: Compiled | CompiledSequences, means: Program | None) -> Proof | None:
     """The proof that `handcraft compile` would write down; saving also checks the answers.
 
     Args:

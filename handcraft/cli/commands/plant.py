@@ -49,7 +49,7 @@ def plant(
     The folder contains what transformers reads, and the certificate of the program as it is: no
     verifier may pass it. It does not contain the prompt after which the model is wrong.
     """
-    from handcraft.formats import check_target
+    from handcraft.formats import check_place, check_target
     from handcraft.formats.save_planted import save_planted
     from handcraft.proofs.plant import OnlyIn
     from handcraft.proofs.plant import plant as planted_in
@@ -64,6 +64,7 @@ def plant(
         raise CommandError(
             f"float32 weights are rounded to {wrong_in!r}", fix=f"use --wrong-in {' or '.join(DTYPES)}"
         )
+    check_place(output)
     check_target(output)
     found = find(program, lines or (), shipped_first=True)
     note(found.note)

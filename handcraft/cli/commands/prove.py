@@ -17,7 +17,7 @@ from handcraft.circuits import Circuits
 from handcraft.cli.executors import Scheduler, Workers, executor_of
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, SeveralNamed
-from handcraft.cli.printing import error_data, note, print_json
+from handcraft.cli.printing import error_data, fitted, note, print_json
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.sources import check_not_compiled, check_options, find
 from handcraft.errors import CommandError, ProofError
@@ -102,6 +102,10 @@ def prove(
     named: Sequence[str | None] = programs or (None,)
     if len(named) > 1 or results is not None:
         _check_plain(shown, meaning)
+    if results is not None:
+        from handcraft.formats import check_place
+
+        check_place(results)
     if shown.radius and shown.exact:
         raise CommandError("--radius and --exact are both given", fix="leave out one of them")
     from handcraft.formats.stated_meaning import check_architecture, state_meaning
@@ -163,7 +167,7 @@ def _prove_several(folders: Mapping[Path, str], shown: Shown, executor: Executor
                 what = error_data(found) if isinstance(found, ProofError) else found.to_json()
                 print(json.dumps({"program": folders[folder], **what}), flush=True)
             else:
-                print(f"{folders[folder]}\n{found}", flush=True)
+                print(fitted(f"{folders[folder]}\n{found}"), flush=True)
     if status:
         raise typer.Exit(status)
 
@@ -238,7 +242,7 @@ def _prove(folder: Path, shown: Shown, certificate: Path | None, executor: Execu
     else:
         if stated is not None:
             print(stated)
-        print(verdict)
+        print(fitted(str(verdict)))
         if radius is not None:
             print(f"radius: {radius:g}")
     if EXIT_CODES[verdict.word]:

@@ -53,6 +53,9 @@ def watch(
         )
     picture = output or path.with_suffix(".svg")
     format_of(picture)
+    from handcraft.formats import check_place
+
+    check_place(picture)
     steps = [["verify", program], ["draw", program, "-o", str(picture)]]
     if prompt is not None:
         steps.append(["explain", program, "--prompt", prompt])

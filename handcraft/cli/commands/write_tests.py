@@ -50,6 +50,7 @@ def write_tests(
     there a function is left for you to fill in, and its tests fail until you do.
     """
     from handcraft.cli.written_tests import written
+    from handcraft.formats import check_place
 
     path = Path(f"test_{_plain(program)}.py") if output is None else output
     if path.exists() and not (overwrite and path.is_file()):
@@ -60,6 +61,7 @@ def write_tests(
             if path.is_file()
             else "name a file with -o",
         )
+    check_place(path)
     shown, sections = _sections(program, path)
     text = written(_title(shown, path), sections)
     try:

@@ -119,3 +119,25 @@ def test_the_command_line_checks_many(folders, tmp_path, capsys):
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row.get("verdict") for row in rows].count("proved") == 3
     assert [row["folder"] for row in rows if "error" in row] == [str(tmp_path / "none")]
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("no/such/results.jsonl", "there is no folder "),
+        ("file/results.jsonl", "Not a directory"),
+        ("folder", "Is a directory"),
+    ],
+)
+def test_results_that_cannot_be_written_are_said_before_any_proof(
+    folders, tmp_path, capsys, place, why
+):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    results = tmp_path / place
+    assert main([*map(str, folders), "--results", str(results)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"CheckError: {results} cannot be written: {why}" in printed.err
+    assert f"  where: {results}\n  fix:   name a file in a folder that exists" in printed.err
+    assert not (tmp_path / "no").exists()

@@ -219,6 +219,11 @@ circuits = runpy.run_path({str(FOLDER / "by_hand.py")!r})["circuits"]
             "use one of: program",
         ),
         (
+            ["aab", "-o", "a.svg", "--what", "program", "--detail", "fine"],
+            "there is no detail 'fine'",
+            "program, circuit, weights",
+        ),
+        (
             ["aab", "-o", "a.svg", "--detail", "fine"],
             "there is no detail 'fine'",
             "use one of: program",
@@ -244,9 +249,9 @@ circuits = runpy.run_path({str(FOLDER / "by_hand.py")!r})["circuits"]
             "leave out --tensor wte.weight, or use --what weights",
         ),
         (
-            ["aab", "-o", "a.svg", "--what", "program", "--detail", "weights"],
-            "--what program does not use --detail weights",
-            "leave out --detail weights, or use --what circuit",
+            ["aab", "-o", "a.svg", "--what", "weights", "--detail", "weights"],
+            "--what weights does not use --detail weights",
+            "leave out --detail weights, or use --what program",
         ),
         (
             ["aab", "-o", "a.svg", "--what", "run", "--tensor", "wte.weight"],

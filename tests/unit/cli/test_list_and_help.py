@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -32,8 +33,42 @@ COMMANDS = [
 ]
 
 
-def test_list_shows_each_program_with_its_first_line(run):
-    ran = run("list")
+@pytest.fixture
+def wide(run, monkeypatch):
+    """`run`, in a terminal in which every line of the list has room."""
+    monkeypatch.setenv("COLUMNS", "250")
+    return run
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_list_fits_the_terminal(run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = run("list").out.splitlines()
+    assert max(map(len, lines)) <= columns
+    names = [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert names == [*shipped_programs()]
+    assert "  Predict b after aa, otherwise a." in lines
+
+
+def test_where_there_is_no_terminal_a_program_is_one_line(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    command = [sys.executable, "-m", "handcraft", "list"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert len(ran.stdout.splitlines()) == len(shipped_programs())
+
+
+def test_prove_fits_the_terminal_and_says_the_same(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = run("prove", "aab").out
+    assert max(map(len, narrow.splitlines())) <= 80
+    monkeypatch.setenv("COLUMNS", "2000")
+    wide = run("prove", "aab").out
+    assert narrow.replace("\n  ", " ") == wide
+    assert len(narrow.splitlines()) > len(wide.splitlines()) == 3
+
+
+def test_list_shows_each_program_with_its_first_line(wide):
+    ran = wide("list")
     assert (ran.status, ran.err) == (0, "")
     lines = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in ran.out.splitlines())
     assert set(lines) == set(shipped_programs())
@@ -51,15 +86,15 @@ def test_list_shows_how_large_each_program_is(run):
     assert "2 heads" in line
 
 
-def test_list_says_which_answers_are_proved(run):
-    lines = run("list").out.splitlines()
+def test_list_says_which_answers_are_proved(wide):
+    lines = wide("list").out.splitlines()
     said = {name: line for line in lines for name in ("aab", "subleq") if line.startswith(f"{name} ")}
     assert " parameters  proved   Predict b after aa" in said["aab"]
     assert " parameters  sampled  " in said["subleq"]
 
 
-def test_list_lines_its_columns_up(run):
-    starts = {re.match(r"\S+\s+", line).end() for line in run("list").out.splitlines()}
+def test_list_lines_its_columns_up(wide):
+    starts = {re.match(r"\S+\s+", line).end() for line in wide("list").out.splitlines()}
     assert len(starts) == 1
 
 

@@ -57,7 +57,7 @@ def test_a_file_in_a_folder_is_named_as_commands_name_it(run, tmp_path):
     [
         ("mine", "mine.py exists already", "name another: mine2.py"),
         ("a b", "'a b' is not a valid program name", "use letters, digits"),
-        ("nowhere/x", "nowhere/x.py cannot be written", "name a file in a folder that exists"),
+        ("nowhere/x", "nowhere/x.py cannot be written: there is no folder nowhere", "mkdir -p nowhere"),
     ],
 )
 def test_what_cannot_be_written_is_refused(run, tmp_path, name, what, fix):

@@ -106,6 +106,23 @@ def test_a_certificate_is_proved_without_handcraft_json(run, tmp_path):
     assert "no proof was tried" in data_of(tmp_path / "untried.html")["proof"]["text"]
 
 
+def test_a_page_of_expressions_and_of_their_folder_shows_values(run, tmp_path):
+    (tmp_path / "values.py").write_text(VALUES)
+    assert run("page", "values.py", "-o", "values.html").status == 0
+    data = data_of(tmp_path / "values.html")
+    assert data["title"] == "values"
+    assert [(each["name"], each["line"]) for each in data["outputs"]] == [("before", 4)]
+    assert data["source"]["name"] == "values.py"
+    assert data["proof"]["text"].startswith("proved: at every position of every one of 30 prompts")
+    assert data["context"] == 4
+    assert run("compile", "values.py", "-o", "values").status == 0
+    assert run("page", "values", "-o", "folder.html").status == 0
+    folder = data_of(tmp_path / "folder.html")
+    assert folder["meaning"]["answer"] == data["meaning"]["answer"]
+    assert folder["proof"] == data["proof"]
+    assert folder["source"] is None
+
+
 def test_as_json_it_says_what_it_wrote(run, tmp_path):
     ran = run("page", "by_hand", "-o", "by_hand.html", "--json")
     size = (tmp_path / "by_hand.html").stat().st_size
@@ -117,7 +134,6 @@ def test_as_json_it_says_what_it_wrote(run, tmp_path):
     [
         (["aab", "-o", "aab.txt"], "aab.txt is not an .html file", "-o aab.html"),
         (["aab", "-o", "a.html", "--prompt", "axb"], "'x' is not in the vocabulary", "a b"),
-        (["values.py", "-o", "a.html"], "computes values and predicts no tokens", "handcraft run"),
         (["aab", "-o", "values.py/a.html"], "cannot be written", "choose a place"),
         (["aab/", "-o", "a.html", "--dtype", "float16"], "already compiled", "leave out the options"),
         (["empty", "-o", "a.html"], "empty", "compile"),
@@ -125,7 +141,7 @@ def test_as_json_it_says_what_it_wrote(run, tmp_path):
     ],
 )
 def test_what_is_wrong_is_said_in_three_parts(run, tmp_path, arguments, what, fix):
-    (tmp_path / "values.py").write_text(VALUES)
+    (tmp_path / "values.py").write_text("")
     (tmp_path / "empty").mkdir()
     program = parse_rules("vocabulary a b\ncontext 5\npredict a otherwise\n")
     compile_program(program).save(tmp_path / "aab")

@@ -46,7 +46,7 @@ def test_a_kind_takes_the_options_that_it_uses_and_refuses_the_others(what):
     used = {
         "tensor": what == "weights",
         "prompt": what in OF_A_RUN,
-        "detail": what == "circuit",
+        "detail": what in ("circuit", "program"),
         "rule": what in ("program", "circuit", "weights"),
     }
     values = {"tensor": "wte.weight", "prompt": "aab", "detail": DETAILS[0], "rule": 1}

@@ -41,6 +41,16 @@ def test_a_folder_has_the_pictures_of_its_program(name, what, tmp_path):
     assert len(here) > 3
 
 
+def test_what_one_line_made_is_one_box_of_a_folder_too(tmp_path):
+    """A folder knows the lines by number, and does not contain their text."""
+    here, there = (words(draw_picture(each, "program")) for each in subjects("tictactoe", tmp_path))
+    made = [text for text in here if "for square in BEST" in text or text.endswith("LINES}")]
+    assert made
+    assert "9 rules, 1 to 9" in there
+    assert set(there[1:]) < set(here)
+    assert [text for text in here if " for " not in text][1:] == there[1:]
+
+
 def test_one_rule_of_a_folder_is_drawn_by_its_number(tmp_path):
     program, folder = subjects("histogram", tmp_path)
     assert program.meaning is not None

@@ -83,7 +83,7 @@ def test_more_values_than_lanes_fit_are_named_in_the_boxes_that_read_them():
 def test_hundreds_of_rules_are_summed_up():
     rules = [predict("a").after(f"{a}{b}") for a in "abcdefghij" for b in "abcdefghij"]
     program = Program("abcdefghij", 5, [*rules, predict("b").otherwise()])
-    picture = program.draw()
+    picture = program_picture(program, is_expanded=True)
     assert unreadable(picture.svg) == []
     assert "and 41 more rules" in words(picture)
 

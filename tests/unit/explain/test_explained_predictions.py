@@ -229,6 +229,21 @@ def test_a_folder_says_what_its_program_says(name, tmp_path):
         assert conforms(json.loads(json.dumps(there.to_json())), SCHEMA, SCHEMA)
 
 
+def test_a_prompt_longer_than_the_program_is_judged_and_no_proof_is_about_it(tmp_path):
+    compiled = gallery.compiled("aab")
+    save(compiled, tmp_path / "out")
+    said_of_long = (
+        "the program is written for up to 5 tokens and this prompt has 8: its patterns mean the same "
+        "here, but no proof is about longer prompts"
+    )
+    for model in (compiled, read_checkpoint(tmp_path / "out")):
+        found = model.explain("abababaa")
+        assert found.notes == (said_of_long,)
+        assert (found.meant, found.answer) == ("b", "b")
+        assert [rule.state for rule in found.rules][:1] == ["fires"]
+        assert model.explain("ababa").notes == ()
+
+
 def replace_places(heads, others):
     """Heads with what those of a folder serve, whose places have no folder."""
     assert [[o.what for o in h.serves] for h in heads] == [[o.what for o in h.serves] for h in others]

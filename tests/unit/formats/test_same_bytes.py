@@ -36,6 +36,7 @@ from handcraft.cli.sources import find
 from handcraft.formats import save
 
 out, programs = Path(sys.argv[1]), Path(sys.argv[2])
+out.mkdir()
 for program in ("aab.py", "by_hand.py", "ten.rules"):
     for dtype in ("float32", "bfloat16"):
         options = ["--architecture", "gpt2", "--dtype", dtype, "-o", str(out / f"{program}-{dtype}")]

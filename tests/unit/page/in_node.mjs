@@ -2,12 +2,27 @@
 import { readFileSync } from "node:fs";
 
 const page = await import(process.argv[2]);
-const { data, ids, texts, summed, cases, named, served } = JSON.parse(readFileSync(process.argv[3], "utf8"));
+const { data, ids, texts, summed, cases, named, served, valued } = JSON.parse(readFileSync(process.argv[3], "utf8"));
 const model = data && page.readModel(data);
 const meant = (meaning, text) => {
-  const { rule, answer, isBroken } = page.interpret(meaning, text);
-  return { rule, right: answer.map(page.rightTokens), broken: isBroken };
+  const { values, rule, answer, isBroken } = page.interpret(meaning, text);
+  const outputs = meaning.answer.values?.map(({ node }) => values[node]);
+  return { rule, right: answer?.map(page.rightTokens), outputs, broken: isBroken };
 };
+const numbers = (trace) => trace.get(data.outputs ? "outputs" : "logits").data;
+
+/** The value of every output at every position, as text, and whether it is the one that is meant. */
+function computed(places) {
+  const trace = page.forward(model, places.map((place) => data.ids[place]));
+  const { values, isBroken } = page.interpret(data.meaning, places.map((place) => data.tokens[place]));
+  return data.outputs.map((output, k) =>
+    places.map((_, p) => {
+      const number = page.at(trace, "outputs", p, k);
+      const stored = values[data.meaning.answer.values[k].node][p];
+      return [`${page.valueOfNumber(output, number)}`, isBroken[p] ? null : page.standsFor(output, number, stored)];
+    }),
+  );
+}
 
 /** For each kind of number: how many there are, and how far the terms of a sum are from it at most. */
 function sums(trace) {
@@ -40,7 +55,8 @@ const isSmall = prompts?.total < 5000;
 const listed = prompts?.some(300);
 process.stdout.write(
   JSON.stringify({
-    logits: ids.map((each) => Array.from(page.forward(model, each).get("logits").data)),
+    logits: ids.map((each) => Array.from(numbers(page.forward(model, each)))),
+    computed: (valued ?? []).map(computed),
     meant: (texts ?? []).map((text) => meant(data.meaning, text)),
     cases: (cases ?? []).map(({ meaning, texts }) => texts.map((text) => meant(meaning, text))),
     named: (named ?? []).map(([tensor, axis, i]) => page.axisName(model, tensor, axis, i)),

@@ -9,10 +9,12 @@ import subprocess
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gallery import compiled, facts
 
 from handcraft import compile_program
+from handcraft.model import Model
 
 PROGRAMS = [
     "aab", "add", "by_hand", "dyck1", "histogram", "induction", "modular", "ngram", "sort", "tictactoe",
@@ -23,10 +25,32 @@ MODULE = files("handcraft.page") / "page.mjs"
 NODE = shutil.which("node")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
+PHONE = {"width": 390, "height": 844}
+"""The size of a phone's screen."""
+
 needs_node = pytest.mark.skipif(NODE is None, reason="node, which runs page.mjs, is not installed")
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="Chromium, which opens pages, is not installed"
 )
+
+
+class SummedOnce(Model):
+    """GPT-2 in NumPy as page.mjs computes it: sums in float64, each step rounded once to the dtype.
+
+    A BLAS adds up float32 numbers in an order of its own, so `Model.forward` differs between machines
+    by more than the page differs from this.
+    """
+
+    @property
+    def running_dtype(self):
+        return np.dtype(np.float64)
+
+    def _after_step(self, value):
+        return value.astype(self.dtype).astype(np.float64)
+
+    @classmethod
+    def of(cls, model):
+        return cls(model.architecture, model.shape, model.vocabulary, model.tensors)
 
 
 def gallery_model(name: str, architecture: str = "gpt2"):

@@ -1,59 +1,16 @@
 """Pages in a real browser: Chromium opens the file, and a user types, clicks, edits and undoes."""
 
 import re
-from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from handcraft import Program, Prompts, compile_program, predict
 from handcraft.circuits.lifetimes import lifetimes
-from handcraft.page import of_compiled, page_html
 
-from .pages import CHROMIUM, PROGRAMS, gallery_model, needs_chromium
+from .pages import PHONE, PROGRAMS, SummedOnce, gallery_model, needs_chromium
 
 pytestmark = needs_chromium
-
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1280, "height": 900}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync = pytest.importorskip(
-        "playwright.sync_api", reason="playwright, which drives Chromium, is not installed"
-    )
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        with suppress(sync.Error):
-            browser.close()
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """A function that opens the page of a compiled program; nothing may be fetched or complained of."""
-    pages, complaints, asked = [], [], []
-
-    def open_page(compiled, example="", viewport=DESKTOP, scheme="light"):
-        file = tmp_path / f"{len(pages)}.html"
-        file.write_text(page_html(of_compiled(compiled).with_example(example)), encoding="utf-8")
-        page = browser.new_page(viewport=viewport, color_scheme=scheme)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(file.as_uri())
-        page.wait_for_selector("output")
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert complaints == []
-    assert [url for url in asked if not url.startswith("file:")] == []
-    assert len(asked) == len(pages)
 
 
 def answer(page):
@@ -75,6 +32,8 @@ def test_its_logits_are_those_of_numpy_on_100_prompts(name, opened):
         wanted = model.forward(text if vocabulary.is_characters else [text])[0]
         given = np.array(logits).reshape(wanted.shape)
         assert np.abs(given - wanted).max() <= 1e-5 * max(1, np.abs(wanted).max()), text
+        exact = SummedOnce.of(model).forward(text if vocabulary.is_characters else [text])[0]
+        assert np.abs(given - exact).max() <= 1e-5, text
 
 
 def test_a_prompt_is_answered_and_the_line_of_its_rule_is_lit(opened):
@@ -121,12 +80,29 @@ def test_a_longer_text_means_what_its_last_tokens_mean(opened):
     assert answer(page) == Program("ab", 3, rules).meaning("bbbaa") == "b"
     shown = page.inner_text(".answer")
     assert "the rules mean the same" in shown
-    assert "The model sees the last 3 tokens." in shown
+    assert "This text has 5 tokens, of which the model sees the last 3." in shown
     assert "not an allowed prompt" not in shown
+    assert "no proof is about those" not in shown  # one is about the last 3 tokens
     stated = Program(prompts=Prompts("ab", 3, inputs="[ab]+"), rules=rules)
     page = opened(compile_program(stated, n_positions=3))
     page.fill("#prompt", "bbbaa")
     assert "not an allowed prompt" in page.inner_text(".answer")
+
+
+def test_a_model_with_more_positions_than_its_program_answers_longer_texts_by_the_same_rules(opened):
+    compiled = gallery_model("aab")
+    page = opened(compiled)
+    wide = compiled.source.widened(9)
+    for text in ("aabab", "aabaabaa", "aabaabaab"):
+        page.fill("#prompt", text)
+        assert answer(page) == wide.meaning(text)
+        shown = page.inner_text(".answer")
+        assert "the rules mean the same" in shown
+        assert "not an allowed prompt" not in shown
+        is_longer = "This text has" in shown
+        assert is_longer == (len(text) > compiled.source.context)
+    assert "The program is written for up to 5, and the model has 1,024 positions" in shown
+    assert "no proof is about those" in shown
 
 
 def test_a_number_that_is_clicked_says_why_it_is_what_it_is(opened):

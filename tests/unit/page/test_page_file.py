@@ -100,14 +100,18 @@ def test_the_same_program_gives_the_same_bytes(tmp_path):
     assert first == second == pages[0].encode()
 
 
-def test_a_folder_gives_the_data_of_its_program_but_the_text_of_its_file(tmp_path):
-    program = facts("induction")["program"]
+@pytest.mark.parametrize("name", ["induction", "aab"])
+def test_a_folder_gives_the_data_of_its_program_but_the_text_of_its_file(name, tmp_path):
+    program = facts(name)["program"]
     compiled = compile_program(program)
-    folder = compiled.save(tmp_path / "induction")
+    folder = compiled.save(tmp_path / name)
     here = page_data(of_compiled(compiled))
     there = page_data(of_checkpoint(read_checkpoint(folder)))
     for key in ("tensors", "values", "served", "tokens", "architecture", "names", "stored"):
         assert there[key] == here[key], key
+    for key in ("context", "widens", "seesLast", "claim"):
+        assert there[key] == here[key], key
+    assert (here["context"], here["widens"]) == (program.context, program.has_only_patterns)
     assert there["meaning"]["nodes"] == here["meaning"]["nodes"]
     assert [text for text, *_ in there["rules"]] == [text for text, *_ in here["rules"]]
     assert there["source"] is None

@@ -8,10 +8,11 @@ from itertools import product
 import numpy as np
 import pytest
 from assuming_programs import assuming_programs
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 
 from handcraft import Program, Prompts, predict, select
 from handcraft.errors import AssumptionError
+from handcraft.language.read_rules import UncoveredError
 from handcraft.page.data import exact
 from handcraft.proofs import statement_of
 from handcraft.testing import rule_programs, sequence_programs
@@ -29,19 +30,22 @@ UNCHECKED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.funct
 slow = settings(max_examples=EXAMPLES, suppress_health_check=UNCHECKED)
 
 
-def assert_means_the_same(programs, folder):
-    """All texts of some programs in one run of node."""
+def assert_means_the_same(programs, folder, further=0):
+    """All texts of some programs in one run of node; of pattern programs also some tokens longer."""
     cases, expected = [], []
     for program in programs:
-        stated = statement_of(program)
+        wide = program.widened(program.context + further) if further else program
+        stated = statement_of(wide)
         texts = []
-        for length in range(1, program.context + 1):
-            every = np.array(list(product(range(len(program.vocabulary)), repeat=length)))
-            texts += every[np.random.default_rng(0).permutation(len(every))[:TEXTS]].tolist()
+        for length in range(1, program.context + further + 1):
+            every = list(product(range(len(program.vocabulary)), repeat=length))
+            texts += np.random.default_rng(0).permutation(every)[:TEXTS].tolist()
         tokens = program.vocabulary.tokens
         meaning = {"contexts": stated["contexts"], **exact(stated["meaning"])}
         cases.append({"meaning": meaning, "texts": [[tokens[i] for i in text] for text in texts]})
-        expected.append([right(program, text) for text in texts])
+        expected.append(
+            [right(program if len(text) <= program.context else wide, text) for text in texts]
+        )
     found = in_node(folder, cases=json.loads(json.dumps(cases)))["cases"]
     for case, answers, wanted in zip(cases, found, expected, strict=True):
         for text, answer, tokens in zip(case["texts"], answers, wanted, strict=True):
@@ -63,6 +67,17 @@ def right(program, text):
 @given(program=rule_programs(max_tokens=4, max_context=6, max_rules=8))
 def test_of_rules_with_patterns(program, tmp_path):
     assert_means_the_same([program], tmp_path)
+
+
+@slow
+@given(program=rule_programs(max_tokens=3, max_context=4, max_rules=6))
+def test_of_patterns_after_texts_that_are_longer_than_the_program(program, tmp_path):
+    assume(program.has_only_patterns)
+    try:
+        program.widened(program.context + 2)
+    except UncoveredError:
+        reject()
+    assert_means_the_same([program], tmp_path, further=2)
 
 
 @slow

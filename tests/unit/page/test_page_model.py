@@ -12,7 +12,7 @@ from handcraft.page import of_compiled, of_foreign, page_data
 from handcraft.subject import Subject
 from handcraft.vocabulary import Vocabulary
 
-from .pages import PROGRAMS, gallery_model, in_node, needs_node
+from .pages import PROGRAMS, SummedOnce, gallery_model, in_node, needs_node
 
 pytestmark = needs_node
 
@@ -40,8 +40,11 @@ def _assert_same(model, ids, found, within=1e-5):
 def test_its_logits_are_those_of_numpy_on_100_prompts(name, architecture, tmp_path):
     made = gallery_model(name, architecture)
     ids = _prompts(made.model, 100)
-    found = in_node(tmp_path, page_data(of_compiled(made)), ids)
-    _assert_same(made.model, ids, found["logits"])
+    found = in_node(tmp_path, page_data(of_compiled(made)), ids)["logits"]
+    _assert_same(made.model, ids, found)
+    for each, logits in zip(ids, found, strict=True):  # an absolute bound, however large the logits are
+        wanted = SummedOnce.of(made.model).forward([each])[0]
+        assert np.abs(np.reshape(logits, wanted.shape) - wanted).max() <= 1e-5, each
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu_tanh", "gelu_erf"])
@@ -61,6 +64,7 @@ def test_any_gpt2_has_the_logits_of_numpy(activation, causal, norm, tmp_path):
     ids = [rng.integers(0, 5, size=n).tolist() for n in range(1, 10)]
     found = in_node(tmp_path, page_data(of_foreign(Subject("made", model=model), tmp_path)), ids)
     _assert_same(model, ids, found["logits"], within=3e-6)
+    _assert_same(SummedOnce.of(model), ids, found["logits"], within=5e-7)
 
 
 @pytest.mark.parametrize("name", sorted({*WRITING, *PROGRAMS} - {"by_hand"}))
