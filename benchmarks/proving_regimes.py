@@ -131,7 +131,7 @@ def _store_in_blocks(model: Any, name: str) -> None:
     for key, weight in model.named_parameters():  # lm_head is wte
         if weight.ndim == 2 and "wpe" not in key:
             rows = weight.data.numpy().astype(np.float64)
-            found = in_blocks(rows, name) if "wte" in key else in_blocks(rows.T, name).T
+            found = in_blocks(rows, name)[0] if "wte" in key else in_blocks(rows.T, name)[0].T
             weight.data = torch.from_numpy(found.astype(np.float32))
 
 

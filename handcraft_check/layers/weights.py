@@ -140,7 +140,8 @@ def _in_blocks(name: str, tensor: Array, format: str, step: int) -> Array:
         step: of widths that can be divided into blocks and into heads.
 
     Raises:
-        CheckError: its rows cannot be divided into blocks.
+        CheckError: its rows cannot be divided into blocks, or a number becomes one or another in them,
+            by who writes the file.
     """
     if tensor.ndim < 2 or name == "wpe.weight":
         return tensor
@@ -151,9 +152,16 @@ def _in_blocks(name: str, tensor: Array, format: str, step: int) -> Array:
             where="model.safetensors",
             fix=f"compile it with --n-embd {-(-rows.shape[1] // step) * step}",
         )
-    found = in_blocks(rows, format)
+    found, *others = in_blocks(rows, format)
     if not np.isfinite(found).all():
         raise CheckError(
             f"{name} has a number that is too large for {format}", where="model.safetensors"
+        )
+    if any((found != other).any() for other in others):
+        raise CheckError(
+            f"{name} has a number that {format} rounds up or down: a product and a sum decide "
+            "it, which some compilers round once and others twice",
+            where="model.safetensors",
+            fix="prove it in q8_0, which has no such numbers",
         )
     return found if name == "wte.weight" else np.ascontiguousarray(found.T)
