@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.display import count
 from handcraft.errors import ModelError
 from handcraft.ground_truth.edge_graph import Edge
 from handcraft.ground_truth.patched import PatchedModel
@@ -120,7 +121,8 @@ def still_used(partial: Partial, texts: npt.ArrayLike | Sequence[str]) -> StillU
     ids = checked_ids(partial.start, texts, 0)
     if min(ids.shape) < 2:
         raise ModelError(
-            f"{ids.shape[0]} text of {ids.shape[1]} tokens cannot be patched and predicted",
+            f"{count(ids.shape[0], 'text')} of {count(ids.shape[1], 'token')} cannot be patched and "
+            "predicted",
             fix="give at least two texts of at least two tokens",
         )
     edges = [*compiled_edges(partial.part)]

@@ -92,7 +92,7 @@ def as_model(
         tokens = _needed(known, "a function does")
         return OfFunction(thing, tokens, reads, positions, name or _name_of(thing))
     raise ModelError(
-        f"{type(thing).__name__} is nothing that answers with logits",
+        f"{type(thing).__name__} gives no logits, so it cannot be tested as a model",
         fix="give a model of handcraft, transformers or torch, a folder, weights as a dictionary, or a "
         "function from ids to logits",
     )
