@@ -1,6 +1,6 @@
 """Random programs with their compiled weights, as a data set for decompilers.
 
-`write_dataset` writes one, `decompile` is a baseline, and `score` judges scripts that anybody recovers.
+`write_dataset` writes one, `decompile` is a baseline, and `score` judges scripts that were recovered.
 """
 
 from handcraft.dataset.decompile import decompile

@@ -23,7 +23,8 @@ tags:
 # {programs:,} random programs, each with the weights of a {architecture} that computes it
 
 Every program was compiled, not trained: its weights are exact, and the model was run against the
-meaning of the program on every context or, where there are too many, on a sample; no answer was wrong.
+meaning of the program on every context or, if there are too many, on a sample; no answer was wrong.
+A program is also called a script. The data set is for tools that recover scripts from weights.
 Made by `handcraft dataset`; the same command gives the same bytes:
 
 ```
@@ -35,20 +36,20 @@ Made by `handcraft dataset`; the same command gives the same bytes:
 `shard-N.jsonl` has a line for each program, `shard-N.safetensors` the tensors of the same programs,
 named `NUMBER/TENSOR` as in GPT-2 checkpoints, matrices stored [in, out]. `dataset.json` has the hashes.
 
-| field | |
+| field | what |
 | --- | --- |
-| `number` | the program; even numbers are patterns, odd ones rules over expressions |
+| `number` | the number of the program: even for rules with patterns, odd for rules over expressions |
 | `kind` | `patterns` or `expressions` |
-| `vocabulary`, `context` | the tokens by their ids, and how many of them a text has at most |
-| `architecture`, `blocks`, `heads`, `width`, `parameters`, `nonzero_parameters` | the model |
+| `vocabulary`, `context` | the tokens in the order of their ids, and the most tokens of a text |
+| `architecture`, `blocks`, `heads`, `width`, `parameters`, `nonzero_parameters` | the model's sizes |
 | `rules` | how many rules the program has |
 | `graph` | the script: one line for each value, then one for each rule |
-| `text` | the same as a rule file; null where a rule file cannot express it |
-| `python` | the same as Python prints it |
+| `text` | the script as a rule file; null if a rule file cannot express it |
+| `python` | the script as Python prints it |
 | `tried`, `tried_all` | on how many contexts the model was tried, and whether those are all |
-| `smallest_margin` | by how many nats the right token leads there at least |
-| `examples` | random prompts, and what the model answers |
-| `sha256` | of the tensors |
+| `smallest_margin` | the smallest logit margin on these contexts, in nats |
+| `examples` | random prompts, and the answers of the model |
+| `sha256` | the hash of the tensors |
 
 ## What it contains
 
@@ -57,7 +58,7 @@ named `NUMBER/TENSOR` as in GPT-2 checkpoints, matrices stored [in, out]. `datas
 {kinds}
 
 All models together have {parameters:,} parameters. {repeated:,} candidates were left out because their
-script was there already, and {refused:,} because they do not compile{reasons}.
+script is that of another program, and {refused:,} because they do not compile{reasons}.
 
 ## Limits
 

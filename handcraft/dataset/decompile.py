@@ -1,7 +1,7 @@
-"""A baseline decompiler: rules that answer as a model does, found by asking it.
+"""A baseline decompiler: rules that answer as a model does, found by running it.
 
-It does not look at the weights. It asks the model for its answers on many texts, and writes one rule
-for every ending of a text after which the usual answer changes.
+It does not look at the weights. It runs the model on many texts, and writes one rule for every ending
+of a text after which the most frequent answer changes.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ LONGEST = 4
 def decompile(
     model: Model, *, context: int, asked: int = ASKED, longest: int = LONGEST, seed: int = 0
 ) -> Program:
-    """The rules of a model, as far as the last tokens decide what it answers.
+    """Rules over the last tokens that answer as a model does, as far as these tokens decide its answer.
 
-    The usual answer after an ending is that of most texts that end so; a rule is written where it
-    differs from the usual answer after the ending that is one token shorter. The start of the text
-    counts as a token, so that rules may be anchored there. Where a model reads no more than `longest`
-    tokens and every text is asked, the rules answer as it does.
+    A rule is written for an ending if the most frequent answer after it differs from the most frequent
+    answer after the ending that is one token shorter. The start of the text counts as a token, so
+    rules may be anchored there. If the answers of the model depend on at most `longest` tokens, and it
+    is run on every text, the rules answer exactly as it does.
 
     Args:
         model: the model; its answers are greedy.
-        context: how many tokens a text has at most.
-        asked: on how many texts the model is asked.
+        context: the most tokens of a text.
+        asked: on how many texts the model is run.
         longest: the most tokens of an ending.
-        seed: of the texts, where not all are asked.
+        seed: the seed of the texts, if there are too many to run all.
 
     Returns:
         A program of patterns over the tokens of the model; the longest patterns come first.
@@ -76,7 +76,7 @@ def decompile(
 
 
 def asked_texts(size: int, context: int, asked: int, seed: int) -> Ids:
-    """Every text of the full length, or random ones where there are too many: [text, position]."""
+    """Every text of the full length, or random ones if there are too many: [text, position]."""
     if size**context <= asked:
         return every_text(size, context)
     return np.random.default_rng(seed).integers(0, size, size=(asked, context))

@@ -63,7 +63,7 @@ class Refused:
 
 
 def make_program(seed: int, number: int) -> tuple[Kind, Program]:
-    """The candidate of a number: patterns where it is even, else rules over expressions."""
+    """The candidate with this number: patterns if it is even, else rules over expressions."""
     choosing = Seeded(f"program {number} of seed {seed}")
     kind = KINDS[number % 2]
     if kind == "patterns":
@@ -83,7 +83,7 @@ def make_record(
         seed: of the data set.
         number: of the candidate.
         architecture: the target.
-        sample: how many random contexts to try where there are too many for all.
+        sample: how many random contexts to try if there are too many to try all.
 
     Raises:
         AssertionError: a compiled model gives a wrong answer, which is a fault of the compiler.

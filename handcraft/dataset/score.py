@@ -1,4 +1,4 @@
-"""How well recovered scripts answer as the models do that they were recovered from."""
+"""How well recovered scripts give the answers of the models from which they were recovered."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Score:
     Args:
         kind: of the programs.
         programs: how many there are.
-        recovered: for how many a script was given that can be read.
-        equal: how many scripts give every judged answer.
-        answers: the mean share of answers that are right; a missing script has none.
-        length: the mean length of the scripts that give every answer, as a share of that of the
-            script which was compiled; a length is the number of values and rules of its graph. None if
-            there is none.
+        recovered: for how many of them a script was given that can be read.
+        equal: how many scripts give all answers that were compared.
+        answers: the mean share of answers that are right; 0 for a missing script.
+        length: of the scripts that give all answers, the mean length divided by that of the script
+            that was compiled. A length is the number of values and rules of the graph. None if no
+            script gives all answers.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Score:
 
 
 def score(folder: str | Path, scripts: str | Path | None = None) -> tuple[Score, ...]:
-    """Judge recovered scripts, or the baseline where there are none.
+    """Judge recovered scripts, or the baseline if none are given.
 
     Args:
         folder: a data set.

@@ -22,7 +22,7 @@ NONE = -1
 
 @dataclass(frozen=True, eq=False)
 class Script:
-    """Guarded predictions over a graph.
+    """A script: rules over a graph of values.
 
     Args:
         results: the rules in the order in which they are tried.
@@ -34,7 +34,7 @@ class Script:
 
     @classmethod
     def of_graph(cls, text: str, tokens: tuple[str, ...]) -> Script:
-        """A script as `graph` in a record has it.
+        """The script that the field `graph` of a record has.
 
         Raises:
             CompileError: the text is no graph, or a rule of it predicts no token.

@@ -44,7 +44,7 @@ class Settings:
         seed: of all choices.
         shard: how many programs one pair of files contains.
         architecture: what the programs are compiled for.
-        sample: how many contexts each model is tried on, where it has more than `verify` tries.
+        sample: on how many contexts each model is tried, if there are too many to try all.
 
     Raises:
         LimitError: a number is out of range.
@@ -75,8 +75,8 @@ class Written:
         settings: how it was asked for.
         kinds: how many programs of each kind.
         refused: how many candidates did not compile, by the class of the error.
-        repeated: how many candidates were left out since their script was there already.
-        parameters: the parameters of all models together.
+        repeated: how many candidates were left out because another one has the same script.
+        parameters: the number of parameters of all models together.
     """
 
     folder: Path
@@ -100,7 +100,7 @@ def write_dataset(
     Args:
         folder: must be missing or empty.
         settings: what to write.
-        executor: makes the programs; this process if left out.
+        executor: makes the programs; by default this process does.
 
     Raises:
         CheckpointError: the folder contains something else, or cannot be written.

@@ -1,4 +1,4 @@
-"""Disguise a model as a trained one: no answer changes, and where everything went is recorded."""
+"""Make a model look trained without changing an answer, with an exact map from the original."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What the readers of a model see on random texts: the output of every LayerNorm before a block."""
+"""What attention and MLPs read on random texts: the output of every LayerNorm inside a block."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def random_texts(model: Model, length: int, rng: np.random.Generator) -> Ids:
 
 
 def seen_by_readers(model: Model, ids: Ids) -> dict[str, Array]:
-    """What `c_attn` and `c_fc` of each block read, by the name of the LayerNorm before them.
+    """What `c_attn` and `c_fc` of each block read, by the name of the LayerNorm that they read.
 
     Returns:
         [text * position, n_embd] for each.

@@ -41,16 +41,16 @@ SEEDS = 1 << 63
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Disguise:
-    """A model that answers as another does, and the exact map of everything known.
+    """A model that answers as the original does, and the exact map from the original.
 
     Args:
         original: what was disguised.
         model: the disguise.
         carried: where the stream, the heads and the hidden units of `original.model` are in it.
-        steps: what was done.
-        before: what trying the original showed.
-        after: what trying the disguise showed.
-        measured: numbers that transforms found, such as the interference of features.
+        steps: the transforms that were applied.
+        before: the answers of the original that were tried.
+        after: the answers of the disguise that were tried.
+        measured: numbers that transforms measured, such as the interference of features.
     """
 
     original: Original = field(repr=False)
@@ -63,7 +63,7 @@ class Disguise:
 
     @property
     def record(self) -> Record:
-        """What disguise.json says: all that was done, also before to a folder that was disguised."""
+        """What disguise.json says: all transforms, those of an earlier disguise included."""
         earlier = self.original.earlier
         judged = {
             "by": "meaning" if self.original.source is not None else "original",
@@ -105,20 +105,21 @@ def disguise(
     """Make a model look like a trained one, without changing an answer.
 
     The same arguments give the same weights, to the last bit. All transforms are applied in float64,
-    and weights are rounded once. Then the result is run: after every context where there are few, else
-    after a sample. If an answer is wrong, nothing is returned.
+    and weights are rounded once. Then the result is run: after every context if there are few, else
+    after a sample. If an answer is wrong, this is an error.
 
     Args:
-        what: a compiled program, a folder, or a model of which nothing is known; then answers are
-            compared with its own after random texts.
-        transforms: what is done, in this order.
+        what: a compiled program, a folder, or a model of which nothing else is known; the answers of
+            the disguise are then compared with those of the model on random texts.
+        transforms: the transforms, in the order in which they are applied.
         seed: of all random numbers.
         dtype: of the weights; by default that of the original.
-        untie: whether the unembedding may become a tensor of its own. It has to where ln_f scales
-            dimensions differently and the stream is rotated.
+        untie: whether the unembedding may become a tensor of its own. It must if the stream is rotated
+            and the gains of ln_f differ between dimensions.
 
     Raises:
-        PrecisionError: an answer would be wrong; it says after which prompt, and what holds.
+        PrecisionError: an answer would be wrong; the error has the prompt, and a setting that changes
+            no answer.
         LayoutError, ModelError, ProofError: a transform does not fit the model.
         CheckpointError: a folder cannot be read.
     """

@@ -1,7 +1,7 @@
-"""Where everything known of a model went: the exact map from a model to its disguise.
+"""The exact map from a model to its disguise.
 
 Ground truth is about the original: heads and hidden units of circuits, directions of features. This map
-says what they are in the disguise.
+says which heads, hidden units and directions of the disguise these are.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ class HeadCopy:
     """A head that computes what an old head computes, or one summand of it.
 
     Each matrix maps the channels of the old head to those of the new one: [new channel, old channel].
-    Scores stay, since ``query.T @ key`` is the identity, up to the factor of the width of the heads;
-    what is written stays, since ``value.T @ output`` of all copies of a head sum to the identity.
+    Scores stay the same, since ``query.T @ key`` is the identity, up to a factor for the width of the
+    heads. The sum that is written stays the same, since ``value.T @ output`` of all copies of a head
+    sum to the identity.
 
     Args:
         source: the old head.
-        query: what becomes of its queries.
-        key: what becomes of its keys.
-        value: what becomes of its values.
-        output: what becomes of the rows of c_proj that write them.
+        query: is applied to its queries.
+        key: is applied to its keys.
+        value: is applied to its values.
+        output: is applied to the rows of c_proj that write them.
     """
 
     source: Place
@@ -72,12 +73,12 @@ class Carried:
     Args:
         old: the sizes of the old model.
         new: the sizes of the new one.
-        stream: the linear map of the residual stream, [new n_embd, old n_embd]; what else the new
-            stream contains is orthogonal to its columns, or in the mean, which LayerNorm removes.
+        stream: the linear map of the residual stream, [new n_embd, old n_embd]. Everything else in the
+            new stream is orthogonal to its columns, or in the mean, which LayerNorm removes.
         blocks: for each new block the old one; None for a block that was added.
         heads: for each new block, for each head, what it is a copy of; None for one that was added.
         units: for each new block, the old unit that each unit computes, `NONE` for one that was added.
-        shares: for each new block, by what each unit's output weights were multiplied.
+        shares: for each new block, the factor by which each unit's output weights were multiplied.
         tokens: for each new token id the old one, `NONE` for one that was added.
         distractor_heads: the new heads that compute something and change no answer.
         distractor_units: the new units that do.
@@ -95,7 +96,7 @@ class Carried:
     distractor_units: frozenset[Place] = frozenset()
 
     def direction(self, vector: npt.ArrayLike) -> Array:
-        """The direction that is written in the new stream where `vector` was written in the old one.
+        """The direction that the new model writes where the old one writes `vector`.
 
         Codewords, feature vectors and bases of subspaces are such directions.
 

@@ -27,10 +27,10 @@ NOTHING = -1
 def carried_manifest(
     checkpoint: Checkpoint, model: Model, carried: Carried, proof: Proof | None, format: str
 ) -> str:
-    """The text of handcraft.json: the same meaning, and what is known of the weights of the disguise.
+    """The text of handcraft.json: the meaning of the original, and the origins of the new weights.
 
-    Where the stream was moved, subspaces have no dimensions of their own, so there is no layout; their
-    bases are those of the original, moved by the map in disguise.json.
+    If the stream was rotated or resized, subspaces have no dimensions of their own, so there is no
+    layout; their bases are those of the original, moved by the map in disguise.json.
 
     Args:
         checkpoint: the folder that was disguised.

@@ -19,16 +19,16 @@ Radius = Callable[[Model], float]
 
 @dataclass(frozen=True)
 class Draft:
-    """A model in float64, with where everything of the original is in it.
+    """A model in float64, and the map from the original to it.
 
     Args:
-        model: all of it in float64, so that weights are rounded once, at the end.
+        model: all tensors are in float64, so that weights are rounded once, at the end.
         carried: the map from the original.
-        dtype: in which the disguise will be stored.
+        dtype: the dtype in which the disguise will be stored.
         untie: whether the unembedding may become a tensor of its own.
-        radius: proves how far weights may move; None where nothing can be proved.
-        length: up to so many tokens an answer is promised.
-        measured: numbers that transforms found, by what they are.
+        radius: proves how far weights may move; None if nothing can be proved.
+        length: the largest number of tokens after which an answer is promised.
+        measured: numbers that transforms measured, by name.
     """
 
     model: Model
@@ -64,7 +64,7 @@ class Transform(Protocol):
     """One way to disguise a model; its fields are its parameters.
 
     Args:
-        guarantee: what stays the same, and why, in words.
+        guarantee: a sentence that says what stays the same, and why.
     """
 
     guarantee: ClassVar[str]

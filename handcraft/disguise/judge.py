@@ -35,7 +35,7 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tried:
-    """What running a model showed.
+    """The answers of a model that were tried.
 
     Args:
         tried: how many answers were compared.
@@ -45,8 +45,8 @@ class Tried:
         context: where it occurs.
         answered: what the model answers there.
         meant: what is right there.
-        unexercised: the rules that decided none of them.
-        longer: how many of the answers tried are to texts longer than the program's context.
+        unexercised: the rules that decided none of the answers.
+        longer: how many of the answers are to texts longer than the program's context.
     """
 
     tried: int
@@ -66,7 +66,7 @@ class Tried:
 
 
 class Judge(Protocol):
-    """What decides whether the answers of a model are right."""
+    """Decides whether the answers of a model are right."""
 
     def tried(self, model: Model) -> Tried:
         """What running a model shows, in every arithmetic in which it will run."""

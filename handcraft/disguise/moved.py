@@ -22,11 +22,11 @@ from handcraft.vocabulary import Vocabulary
 
 
 def moved(model: Model, step: Carried, *, untie: bool = False) -> Model:
-    """The model that a map leads to. It answers the same, up to rounding in float64.
+    """The model to which a map leads. It gives the same answers, up to rounding in float64.
 
-    The map of the stream is a multiple of an isometry, up to what no reader needs, and maps the
-    direction in which all dimensions are equal, which LayerNorm removes, to that of the new stream, or
-    to 0.
+    On everything that a reader needs, the map of the stream is a multiple of an isometry. It maps the
+    direction in which all dimensions are equal, which LayerNorm removes, to the same direction of the
+    new stream, or to 0.
 
     Args:
         model: in float64.
@@ -63,8 +63,8 @@ def moved_tensors(
         model: of this architecture.
         step: the map.
         part: the matrices, embeddings and biases; gains and biases of LayerNorm are not parts.
-        folded: whether matrices contain the gains of LayerNorm, and are to, even if the map is along
-            axes.
+        folded: whether matrices contain the gains of LayerNorm, and must contain them afterwards, even
+            if the map is along axes.
     """
     writing = step.stream.T  # [old, new]: what is written
     reading = _reading(model, step, folded=folded)  # [new, old]: rows of what reads
@@ -103,10 +103,10 @@ def moved_tensors(
 def carried_weights(
     original: Model, disguised: Model, carried: Carried, part: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """What a part of the original's weights became: parts that sum to it become parts of the disguise.
+    """A part of the original's weights, as it is in the disguise: for weight components, for example.
 
-    So weight components of the original, such as those that serve one rule, are carried over. What the
-    disguise has beside them are distractors, noise and rounding.
+    Parts that sum to the weights of the original, such as one for each rule, become parts that sum to
+    the weights of the disguise, apart from distractors, noise and rounding.
 
     Args:
         original: in float64.

@@ -69,7 +69,7 @@ class Original:
 
     @property
     def length(self) -> int:
-        """Up to so many tokens answers are promised; patterns mean something at any length."""
+        """The most tokens of a prompt after which an answer is promised: for patterns all positions."""
         positions = self.model.shape.n_positions
         return self.source.context if isinstance(self.source, Circuits) else positions
 

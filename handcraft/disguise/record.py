@@ -60,10 +60,10 @@ class Record:
 
     Args:
         original: the hashes of the files of the original, by name; none if it was no folder.
-        steps: what was done, in order; more than once disguised, all of it.
+        steps: the transforms, in order; if the model was disguised several times, all of them.
         carried: the map from the original.
         judged: how the answers were judged: "meaning" or "original", how many, and the margins.
-        measured: numbers that transforms found, by what they are.
+        measured: numbers that transforms measured, by name.
         files: the hashes of the files of this folder.
     """
 

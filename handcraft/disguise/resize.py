@@ -1,4 +1,4 @@
-"""Make room: a model in a larger shape, in which every old part keeps its number."""
+"""A model in a larger shape, in which every old head, unit and dimension keeps its number."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EVEN = 1e-12
 
 
 def resize(model: Model, shape: Shape, blocks: Sequence[int | None] | None = None) -> Carried:
-    """The map into a larger shape: zeros are added, and LayerNorm is made up for.
+    """The map into a larger shape: zeros are added, and the stream is scaled for LayerNorm.
 
-    A stream with more dimensions is multiplied by the root of how many times more there are, so that
-    the variance stays, and with it what LayerNorm adds to it.
+    A stream that becomes k times as wide is multiplied by the root of k, so that its variance stays the
+    same, also relative to the epsilon that LayerNorm adds to it.
 
     Args:
         model: the old model, in float64.
@@ -78,7 +78,7 @@ def heads_in(
 
 
 def with_room(model: Model, heads: int, units: int) -> Carried:
-    """The map into the least shape with so many heads in each block, and so many hidden units.
+    """The map into the smallest shape with this many heads in each block, and this many hidden units.
 
     The stream becomes wider only as far as it must: n_embd is a multiple of n_head, and a head is as
     wide as the channels that one uses.
@@ -130,8 +130,8 @@ def widest_head(model: Model) -> int:
 def widening(model: Model, n_embd: int) -> Array:
     """The map of the stream into more dimensions, [n_embd, old n_embd].
 
-    Where everything that is written sums to 0, the new dimensions are 0. Otherwise the mean would
-    change; then the map turns the direction of the mean into that of the wider stream, and no weight
+    If everything that is written sums to 0, the new dimensions are 0. Otherwise zeros would change the
+    mean; then the map rotates the direction of the mean to that of the wider stream, and no weight
     stays 0.
     """
     old = model.shape.n_embd

@@ -1,4 +1,4 @@
-"""Write a disguise as a folder: what its readers read, what is known, and what is proved of it."""
+"""Write a disguise as a folder: the model, its map and meaning, and what is proved of it."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ find out.
 def write_disguise(disguise: Disguise, target: Path) -> Path:
     """Write a disguise to a folder, completely or not at all.
 
-    A certificate of the original states what is meant, which is the same; it is written for the new
-    files and a proof is tried, as long as it takes seconds.
+    A certificate of the original states what is meant, which is the same for the disguise. It is
+    written for the new files, and a proof is tried for a few seconds.
 
     Raises:
         CheckpointError: the folder contains something else or cannot be written, or a proof refutes it.
@@ -136,7 +136,7 @@ def _proved(disguise: Disguise, folder: Path) -> Proof | None:
 
 
 def verdict(disguise: Disguise, proof: Proof | None) -> str:
-    """How far it is known that every answer is right, in words."""
+    """What is known about whether every answer is right, in words."""
     after = disguise.after
     many = f"all {after.tried:,} answers" if after.is_all else f"{after.tried:,} answers"
     if disguise.original.source is None:
@@ -173,7 +173,7 @@ def statistics_table(before: Model, after: Model) -> str:
     """The statistics of the weights of two models, as a Markdown table."""
     known = {each.kind: each for each in weight_statistics(before)}
     lines = [
-        "| tensor | deviation | zeros | excess kurtosis | GPT-2 at first |",
+        "| tensor | standard deviation | zeros | excess kurtosis | GPT-2 at initialization |",
         "| --- | --- | --- | --- | --- |",
     ]
     for new in weight_statistics(after):

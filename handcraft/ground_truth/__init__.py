@@ -1,4 +1,4 @@
-"""What is true of a compiled model, in the files that interpretability tools are judged with."""
+"""What is true of a compiled model, in files to judge interpretability tools with."""
 
 from handcraft.ground_truth.located import Located, locate
 from handcraft.ground_truth.part import Made, Part, Wanted

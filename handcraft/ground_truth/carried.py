@@ -13,8 +13,8 @@ from handcraft.weights import Layer
 def carried(subject: Subject, edge: Edge) -> tuple[str, ...]:
     """The names of the subspaces that the reader of an edge reads, and the source writes to.
 
-    A source also writes to what it clears: another value is then stored in the same dimensions, and is
-    what the reader reads.
+    A source also writes to subspaces that it clears. Then another value is stored in the same
+    dimensions, and that value is what the reader reads.
     """
     written = {cell for s in _written(subject, edge.source) for cell in subject.cells[s.name]}
     read = dict.fromkeys(_read(subject, edge.reader))

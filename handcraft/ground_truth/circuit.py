@@ -1,8 +1,9 @@
 """The true circuit of a model: the edges that some answer depends on, each with a pair of prompts.
 
-An edge is in the circuit if it has a witness: a pair of prompts such that the answer after the clean
-one changes when this one edge carries what it carries after the corrupted one. Which edges to try
-follows from the weights; of the others it is proved that nothing is read of what they carry.
+An edge is in the circuit if it has a witness: a pair of a clean and a corrupted prompt such that the
+answer after the clean one changes when this one edge carries what it carries after the corrupted one.
+The weights decide which edges to try; for all other edges they prove that no reader reads what the
+edge carries.
 """
 
 from __future__ import annotations
@@ -68,11 +69,12 @@ class Finding:
 
     Args:
         edge: the edge.
-        connection: what the weights say of it.
+        connection: what the weights prove about it; see `Connections`.
         witness: shows that an answer depends on it; None where none was found.
         tried: after how many prompts it was patched.
-        effect: the largest share of a margin that it took away; that of the witness, if there is one.
-        moved: the most that it moved any logit of an answer that was asked for, in nats.
+        effect: the largest share of a logit margin that was lost by patching it; that of the witness,
+            if there is one.
+        moved: the largest change of any logit by patching it, in nats, where an answer is meant.
     """
 
     edge: Edge
@@ -101,7 +103,7 @@ class Example:
         clean: the tokens of the clean prompt, as places in the vocabulary.
         corrupted: those of the corrupted one.
         right: the id of the token that is meant after the clean prompt.
-        wrong: that which is meant after the corrupted one.
+        wrong: the id of the token that is meant after the corrupted one.
     """
 
     clean: tuple[int, ...]
@@ -120,8 +122,9 @@ class Circuit:
         pairs: how many pairs of texts were run.
         is_all: whether these are all pairs of allowed prompts that differ in one token.
         kept: how many answers stayed when all edges outside the circuit were patched at once.
-        asked: how many answers that were.
-        examples: pairs of prompts with different answers, one of each pair of texts that was run first.
+        asked: how many answers were compared for this.
+        examples: pairs of prompts with different answers, one for each pair of texts of the first
+            round.
     """
 
     graph: EdgeGraph
@@ -148,8 +151,8 @@ def find_circuit(subject: Subject, *, pairs: int, seed: int) -> Circuit:
 
     Args:
         subject: the model.
-        pairs: about how many pairs of texts there are in a round, where there are more.
-        seed: of what is drawn.
+        pairs: about how many pairs of texts are tried in a round, if there are more.
+        seed: of the texts that are drawn.
 
     Raises:
         GroundTruthError: the model computes values, or an answer of it is wrong.

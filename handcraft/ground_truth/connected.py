@@ -3,8 +3,8 @@
 A reader is a matrix, after a LayerNorm where there is one: queries, keys, values, hidden units or
 logits. What a source adds is in the row space of another matrix: the token embedding, W_O of a head,
 or the second matrix of an MLP. If the product of the two is 0, nothing that the source adds is read.
-LayerNorm also subtracts the mean, which stays where it is if the rows of the source sum to 0, and
-divides by the standard deviation, which may move: that is all by which such an edge can still act.
+LayerNorm also subtracts the mean, which stays the same if the rows of the source sum to 0. And it
+divides by the standard deviation, which may change: this is the only effect that such an edge can have.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Connections:
     graph: EdgeGraph
 
     def of(self, edge: Edge) -> Connection:
-        """What the weights say of an edge: decided exactly, from the numbers that are not 0."""
+        """What the weights prove about an edge: decided exactly, from the numbers that are not 0."""
         written, read = self._written[edge.source], self._read[edge.reader]
         if not len(written) or not read.shape[1]:
             return "unused"

@@ -52,13 +52,14 @@ MOST = 10_000
 def sample_contexts(subject: Subject, count: int, seed: int, *, each: int = 1) -> Sampled:
     """All allowed prompts if they are at most `count`, else about so many random ones.
 
-    They are those that `verify` tries. With a causal mask a text stands for its prefixes too.
+    They are the prompts that `verify` tries. With a causal mask, running a text also gives the answers
+    after its prefixes, so one text stands for all of them.
 
     Args:
         subject: a model that predicts tokens.
         count: how many.
         seed: of those that are drawn.
-        each: how many prompts one text may stand for, if `count` is about texts.
+        each: how many prompts one text may stand for, if `count` counts texts and not prompts.
     """
     source, model = subject.source, subject.model
     allowed = subject.prompts if is_restricted(subject.prompts) else None
@@ -92,9 +93,9 @@ def _joined(parts: list[Contexts]) -> Contexts:
 
 
 def drawn_texts(subject: Subject, count: int, seed: int) -> list[Ids]:
-    """Texts that are allowed prompts, for models of values too: [text, position] for each length.
+    """Texts that are allowed prompts, also of models of values: [text, position] for each length.
 
-    Nothing that a program writes is in them.
+    They do not contain tokens that a program writes after its input.
     """
     texts = subject.prompts.texts
     if texts.count <= count:

@@ -1,7 +1,7 @@
 """How values are read from the residual stream of a model, and written to it, as matrices.
 
-What reads and what writes a number are different directions where numbers share the dimension that
-keeps the mean at 0: that dimension is written, but it is not read.
+A number is read and written along different directions if several numbers share the dimension that
+keeps the mean of the stream at 0: that dimension is written, but not read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Featurizer:
     Args:
         read: [n_embd, width]; coordinates are the stream times this, plus the constant.
         constant: [width].
-        write: [n_embd, width]; the stream grows by a column where a coordinate grows by 1.
+        write: [n_embd, width]; if a coordinate grows by 1, its column is added to the stream.
         shared: the dimensions that these subspaces share with others.
     """
 
@@ -66,8 +66,8 @@ class Featurizer:
     def basis(self) -> Array:
         """An orthonormal basis of what is written to dimensions of their own: [n_embd, width].
 
-        Tools that know orthogonal projections only exchange this part. Then the mean of the stream may
-        change by what is left out.
+        Tools that use orthogonal projections exchange only this part. It leaves out dimensions that
+        are shared with other subspaces, so the mean of the stream may change.
         """
         own = self.write.copy()
         own[list(self.shared)] = 0

@@ -1,4 +1,4 @@
-"""freeze.safetensors: for each tensor, which of its numbers are the compiled part of the model."""
+"""freeze.safetensors: for each tensor, which of its numbers belong to the compiled part."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make_freeze(subject: Subject, wanted: Wanted) -> Made:
         left_out = [index for index in served if not masks[name][index]]
         if left_out and "ln_" not in name:  # gains of free dimensions serve LayerNorm as a whole
             raise GroundTruthError(
-                f"{name}{list(left_out[0])} has an origin, and writes nothing",
+                f"{name}{list(left_out[0])} has an origin, but is not in the compiled part",
                 fix="ask for other parts with --what",
             )
     total = sum(mask.size for mask in masks.values())

@@ -14,8 +14,8 @@ class HookPoint:
     Args:
         trace: as `compiled.trace` calls it.
         transformer_lens: the hook of TransformerLens.
-        module: the module of transformers whose input or output it is. After attention no module has
-            the stream itself: then it is what attention adds to it.
+        module: the module of transformers whose input or output it is. No module outputs the stream
+            after attention: for that state it is the module whose output attention adds to the stream.
         is_input: whether it is the input of that module.
     """
 
@@ -26,7 +26,7 @@ class HookPoint:
 
     @classmethod
     def of(cls, done: int) -> HookPoint:
-        """The state after so many halves of blocks, as `Model.resume` counts."""
+        """The state after this many halves of blocks, as `Model.resume` counts them."""
         if done == 0:
             return cls("embedding", "blocks.0.hook_resid_pre", "transformer.h.0", True)
         layer, is_after_mlp = divmod(done - 1, 2)
@@ -37,7 +37,7 @@ class HookPoint:
         return cls(f"h.{layer}.after_attention", f"blocks.{layer}.hook_resid_mid", added, False)
 
     def data(self) -> dict[str, object]:
-        """It as plain data."""
+        """The names as plain data."""
         return {
             "trace": self.trace,
             "transformer_lens": self.transformer_lens,
@@ -52,10 +52,10 @@ def model_state(subject: Subject, state: int) -> int:
 
     Args:
         subject: the model.
-        state: counts the halves of the blocks of the circuits.
+        state: how many halves of blocks (heads, then neurons) of the circuits come before it.
 
     Returns:
-        The halves of the blocks of the model, as `Model.resume` counts.
+        How many halves of blocks of the model come before it, as `Model.resume` counts them.
     """
     if state == 0:
         return 0

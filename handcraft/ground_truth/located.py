@@ -47,12 +47,13 @@ class Located:
         matrix: reads these numbers from the residual stream, [n_embd, width].
         constant: is added to them, [width].
         states: the first and the last state of the stream in which it is complete.
-        written: the first state in which anything of it is written.
+        written: the first state in which any part of it is written.
         read: the last state in which a block reads it; None for a value that nothing reads.
-        codewords: for each value that was seen, the numbers that are stored of it, exactly. Where no
-            program says what the value is, those that the circuits state; None if they do not, or if
-            the numbers are no function of the value.
-        meant: the name of the expression whose values these are, and which of those with this name.
+        codewords: for each value that was seen, the exact numbers that are stored for it. If no
+            program says what the value is, these are the codewords that the circuits state. None if the
+            circuits state none, or if the stored numbers are not a function of the value.
+        meant: the expression whose values these are: its name, and its number among the expressions
+            with this name.
         seen: at how many positions of texts the program and the ideal circuits were compared.
     """
 
@@ -80,10 +81,10 @@ class Located:
         return found
 
     def decode(self, stream: Array) -> npt.NDArray[np.object_]:
-        """The values that the stream may store, nearest first: [.., n_embd] -> [..].
+        """The values with the codeword that is nearest to the stream: [.., n_embd] -> [..].
 
-        Each entry is the tuple of values that have the nearest codeword: values that no reader
-        distinguishes share one.
+        Each entry is a tuple of values: several, if no reader distinguishes them, since those have
+        the same codeword.
         """
         assert self.codewords is not None
         words = list(dict.fromkeys(self.codewords.values()))
@@ -100,8 +101,8 @@ class Located:
 def locate(subject: Subject, *, texts: int = 256, seed: int = 0) -> tuple[Located, ...]:
     """Every value that the residual stream stores, in the order of its dimensions.
 
-    Where it is stored follows from the layout of the model. What its codewords are is found by
-    running the program and the ideal circuits, both exactly, on the same texts.
+    The layout of the model says where each value is stored. Its codewords are found by running the
+    program and the ideal circuits, both with exact numbers, on the same texts.
 
     Args:
         subject: what is known of the model.

@@ -48,7 +48,7 @@ class Observed:
             name: of the value.
             candidate: which of the expressions with this name.
             dimensions: the names of the numbers.
-            state: counts the states of the stream.
+            state: the number of the state, 0 for the embedding.
         """
         for values, by_state in zip(self.values, self.numbers, strict=True):
             stored = [by_state[state][dimension] for dimension in dimensions]

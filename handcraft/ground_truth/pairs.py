@@ -1,8 +1,8 @@
 """Pairs of prompts of one length that differ in one cause: a token, and what follows from it.
 
 A pair is a clean text and a corrupted one. The corrupted text has one other token, where that is an
-allowed prompt; what a program writes after its input is written anew. Drawn prompts that differ in few
-tokens are tried too, since changing one token may never give an allowed prompt.
+allowed prompt; tokens that a program writes after its input are computed again. Random prompts that
+differ in few tokens are tried too, since it may be that no change of one token gives an allowed prompt.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class Round:
 
 
 def pair_rounds(subject: Subject, count: int, seed: int) -> Iterator[Round]:
-    """Rounds of about `count` pairs each, drawn anew; a single one of all pairs where they are few.
+    """Rounds of about `count` random pairs each; if there are few pairs, a single round of all of them.
 
     Args:
         subject: a model that predicts tokens.
         count: how many pairs there are in a round.
-        seed: of what is drawn.
+        seed: of the pairs that are drawn.
     """
     number = 0
     while True:

@@ -26,9 +26,9 @@ class Made:
     """What a part consists of.
 
     Args:
-        files: the contents of each file; with slashes where it is in a folder of the part.
+        files: the contents of each file, by its path in the folder.
         summary: what the manifest says of the part: plain data, the same at every run.
-        lines: the same in words, for whoever ran the command.
+        lines: the same in words, to be printed.
     """
 
     files: Mapping[str, bytes] = field(repr=False)
@@ -42,7 +42,7 @@ class Part:
 
     Args:
         name: what `--what` calls it.
-        says: what it is, in one line.
+        says: a description of one line.
         files: the names of all files, or of folders of files, that it may have.
         make: makes it. It raises `GroundTruthError` for a model that has no such ground truth.
     """

@@ -2,8 +2,8 @@
 
 This is edge patching as EAP-IG evaluates circuits. A patched edge replaces, in the input of one
 reader, the output of one source by its output in the corrupted run. The reader applies LayerNorm to the
-sum that it then sees, and all that follows is computed again: an edge that is not patched carries what
-its source gives in the patched run.
+changed sum, and everything after it is computed again: an edge that is not patched carries the output
+of its source in the patched run.
 """
 
 from __future__ import annotations

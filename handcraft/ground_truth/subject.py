@@ -42,12 +42,12 @@ class Subject:
         source: what it means: rules, or circuits.
         circuits: the circuits that the weights were made from.
         layout: which dimensions of the residual stream store what.
-        layers: its blocks, as the plan made them of those of the circuits.
+        layers: the blocks of the model, which the plan made from the blocks of the circuits.
         stored: how the values of the circuits are read from the residual stream.
-        weights: what every weight stands for and serves.
+        weights: the origins of every weight.
         prompts: which texts are allowed.
-        oracle: the values of the program on a text; nothing where only circuits are known.
-        predicts: whether it predicts tokens, and does not only compute values.
+        oracle: gives the values of the program on a text; no values if only circuits are known.
+        predicts: whether it predicts tokens; otherwise it computes values.
         compiled: what was compiled, where the model is not yet in a folder.
         folder: the folder that it was read from.
     """
@@ -81,7 +81,7 @@ class Subject:
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
-        """All that weights serve, by its words."""
+        """Everything that weights serve, by its description."""
         every = {id(os): os for served in self.weights.origins.values() for os in served.values()}
         return {origin.what: origin for origins in every.values() for origin in origins}
 

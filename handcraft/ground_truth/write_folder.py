@@ -38,7 +38,7 @@ class Written:
     Args:
         folder: where.
         files: the names of the files, in order.
-        lines: what the parts say of themselves, in words.
+        lines: the summary of each part, in words.
         left_out: the parts that the model does not have, and why.
     """
 
@@ -71,8 +71,8 @@ def write_ground_truth(
     Args:
         subject: the model.
         folder: must be missing, empty, or an earlier output, which is then replaced.
-        what: the parts to write, by name; left out, all that the model has.
-        wanted: what is asked for of every part.
+        what: the parts to write, by name; by default all that the model has.
+        wanted: the settings of all parts.
 
     Raises:
         GroundTruthError: a part is unknown, or the model has no such ground truth.

@@ -1,6 +1,7 @@
-"""For tests of models and programs, anybody's: assertions, Hypothesis strategies and a pytest plugin.
+"""Test any model against what it should answer: assertions, Hypothesis strategies and a pytest plugin.
 
-Needs the extra `testing` (Hypothesis), but for `assert_means` where no strategy makes the prompts.
+Needs the extra `testing` (Hypothesis); `assert_means` works without it if no strategy makes the
+prompts.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The one assertion: oracle, ideal circuits and forward pass give the same answers."""
+"""Assert that the oracle, the ideal circuits and the forward pass give the same answers."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def assert_agreement(
     probabilities, those are compared.
 
     Args:
-        program: a rule program, which is compiled, or one that already is.
-        every_up_to: with at most so many contexts, every one is tried.
-        sample: otherwise so many drawn at random; of allowed prompts no more than `ALLOWED`.
-        seed: of the sample.
+        program: a program of rules, or a compiled one.
+        every_up_to: if there are at most this many contexts, all are tried.
+        sample: otherwise this many random ones are; of allowed prompts no more than `ALLOWED`.
+        seed: the seed of the sample.
 
     Raises:
         AssertionError: they disagree; the message names the shortest context, and the levels.

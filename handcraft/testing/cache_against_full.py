@@ -36,16 +36,16 @@ def cache_machine(
     texts: int = TEXTS,
     tolerance: float = CLOSE,
 ) -> type[RuleBasedStateMachine]:
-    """A test that reads texts piece by piece with a cache, and compares each answer with a full run.
+    """A test that runs texts piece by piece with a cache, and compares each answer with a full run.
 
-    Several texts are read at once, in pieces of any length. On the way some tokens are forgotten, and
-    others follow; texts are left out, put in another order, or doubled.
+    Several texts are run at once, in pieces of any length. In between the last tokens are removed and
+    others follow; texts are left out, reordered, or duplicated.
 
     Args:
         model: anything with a cache that `as_model` takes: a model of handcraft or of transformers.
-        vocabulary: the tokens of the model, where it does not say them.
+        vocabulary: the tokens of the model, if the model does not state them.
         longest: the most tokens of a text.
-        texts: the most texts that are read at once.
+        texts: the most texts that are run at once.
         tolerance: the largest difference of two logits, as a share of the largest logit.
 
     Returns:

@@ -1,7 +1,7 @@
-"""What Hypothesis is told of our types: `st.from_type(Program)` makes programs.
+"""Register strategies for handcraft's types, so that `st.from_type(Program)` makes programs.
 
 Hypothesis calls `register` when it is imported, in every project where handcraft is installed. So
-nothing is imported here before somebody imports the types: an import hook waits for that, once.
+nothing is imported here before the types are imported: an import hook registers the strategies then.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TYPES = "handcraft.language.program"
 
 
 def register() -> None:
-    """Register strategies for our types: now if they are imported, else when they are."""
+    """Register strategies for handcraft's types: now if they are imported, else when they are."""
     if TYPES in sys.modules:
         _register_types()
     elif not any(isinstance(finder, _Waiting) for finder in sys.meta_path):

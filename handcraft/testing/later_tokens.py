@@ -1,4 +1,4 @@
-"""Whether later tokens leave earlier answers as they are, as a causal mask makes sure."""
+"""Whether a model has a causal mask: later tokens must not change earlier answers."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def assert_causal(
 ) -> int:
     """Assert that the answer at a position does not depend on the tokens that follow it.
 
-    `assert_means` reads the answer at the end of each prompt, where a missing mask need not show.
-    Generation with a cache, and training, depend on it at every position.
+    `assert_means` compares the answer at the end of each prompt, where a missing mask may change
+    nothing. Generation with a cache, and training, need the mask at every position.
 
     Args:
         model: anything that `as_model` takes and that answers at every position.
-        vocabulary: the tokens of the model, where it does not say them.
+        vocabulary: the tokens of the model, if the model does not state them.
         longest: the most tokens of a text.
         tolerance: the largest difference of two logits, as a share of the largest logit.
-        seed: of the random texts.
+        seed: the seed of the random texts.
 
     Returns:
         How many prompts were compared.

@@ -1,7 +1,7 @@
-"""The pytest plugin: profiles, a model named on the command line, and failures that explain themselves.
+"""The pytest plugin: profiles, a model named on the command line, and failures with an explanation.
 
 pytest reads this file in every project where handcraft is installed, so it imports only pytest and what
-takes no time. For the same reason pytest need not rewrite it: PYTEST_DONT_REWRITE.
+takes no time. So that pytest takes no time to rewrite assertions in it: PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations

@@ -16,14 +16,14 @@ VARIABLE = "HANDCRAFT_PROFILE"
 
 @dataclass(frozen=True)
 class Profile:
-    """How much is tried where an assertion is not given numbers of its own.
+    """How much an assertion tries by default.
 
     Args:
         name: its name.
-        every_up_to: with at most so many allowed prompts, every one is tried.
-        sample: otherwise about so many: half of them the shortest prompts, the others drawn at random.
-        examples: how many prompts Hypothesis makes where it searches for thin margins, or where a
-            strategy makes the prompts.
+        every_up_to: if there are at most this many allowed prompts, all are tried.
+        sample: otherwise about this many are: half of them the shortest ones, the others random.
+        examples: how many prompts Hypothesis makes if it searches for thin margins, or if a strategy
+            makes the prompts.
         runs: how many times the test of a cache runs.
         steps: how many steps it takes each time.
     """

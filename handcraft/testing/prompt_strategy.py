@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 def prompts(of: object, *, vocabulary: Tokens | None = None, longest: int | None = None) -> Text:
     """A strategy of prompts, as text, for ``@given``.
 
-    They are the allowed prompts of a program, of a compiled model, or of `Prompts`; those after which
-    one rule decides, for a rule of `parametrize`; and of any other model all texts over its tokens. The
-    tokens that rules search for occur often. Prompts that fail shrink to short ones, and to those that
-    use the first tokens of the vocabulary.
+    For a program, a compiled model, or `Prompts`, it makes the allowed prompts; for a rule of
+    `parametrize`, the prompts after which this rule decides; for any other model, all texts over its
+    tokens. Tokens for which rules search occur often. Prompts that fail shrink to short ones, and to
+    those that use the first tokens of the vocabulary.
 
     Args:
         of: a `Program`, `Prompts`, rule, or anything that `as_model` takes.
-        vocabulary: the tokens of a model that does not say them.
+        vocabulary: the tokens of a model that does not state them.
         longest: the most tokens of a prompt.
 
     >>> from handcraft import Prompts

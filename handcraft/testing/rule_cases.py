@@ -1,4 +1,4 @@
-"""A line of pytest for each rule of a program, with prompts after which this rule decides."""
+"""One test case of pytest for each rule of a program, with prompts after which this rule decides."""
 
 from __future__ import annotations
 
@@ -122,11 +122,11 @@ def rule_cases(program: Program) -> tuple[RuleCase, ...]:
 
 
 def parametrize(of: object, argument: str = "rule") -> pytest.MarkDecorator:
-    """Run a test once for each rule; each line of pytest has the text of its rule.
+    """Run a test once for each rule; the text of the rule is the name of the test case.
 
-    The argument of the test has `prompts` after which the rule decides, and `examples`, each with the
-    token that is meant; `assert_means(model, rule)` compares a model on them. The prompts are found
-    when the test runs, not when it is collected.
+    The argument of the test has `prompts`, after which the rule decides, and `examples`, which are
+    these prompts with the token that is meant; `assert_means(model, rule)` compares a model on them.
+    The prompts are found when the test runs, not when it is collected.
 
     Args:
         of: a `Program`, or a compiled model or folder that has one.

@@ -39,7 +39,7 @@ def expressions(
 ) -> Expression:
     """Expressions over all primitives but `assume`.
 
-    With `wide`, numbers may have many values, or too many to list. A `depth` of 6 or so is the most.
+    With `wide`, numbers may have many values, or too many to list. A useful `depth` is at most about 6.
     """
     drawn = Drawn(draw)
     wanted = KINDS[drawn.whole(0, len(KINDS) - 1)] if kind is None else kind

@@ -1,4 +1,4 @@
-"""How the free part of a model begins: its numbers, and the factor between what is trained and them."""
+"""How the free part of a model begins: its parameters, and the factors from them to the weights."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from handcraft.weights.compiled_part import CompiledPart
 
 @dataclass(frozen=True, eq=False)
 class FreePart:
-    """What is trained of each tensor.
+    """The parameters of each tensor that are trained.
 
-    LayerNorm divides the compiled and the free part by one length, so a free part that grows would
-    move what compiled heads and hidden units read. It is therefore written into the residual stream in
-    small numbers, and LayerNorm enlarges them again; what is trained keeps the size that it has in
-    GPT-2, and so a learning rate that suits GPT-2 suits it.
+    LayerNorm divides the compiled and the free part by the same standard deviation, so a free part that
+    grows would change what compiled heads and hidden units read. It is therefore written into the
+    residual stream in small numbers, and the gains of LayerNorm enlarge them again. The parameters keep
+    the size that they have in GPT-2, so learning rates for GPT-2 can be used.
 
     Args:
         trained: the parameters, as training begins.
-        scale: by its product with these the model's weights are made; each broadcasts to its tensor.
+        scale: the weights of the model are these factors times the parameters; each broadcasts to its
+            tensor.
     """
 
     trained: Mapping[str, Array]
@@ -39,7 +40,8 @@ class FreePart:
             part: the model, and its compiled part.
             texts: some ids, [batch, position]; the residual stream is measured on them.
             std: the standard deviation of free numbers.
-            quiet: how many times smaller they are in the residual stream than its length.
+            quiet: the size of free numbers in the residual stream, as a share of its standard
+            deviation.
             generator: makes the numbers.
         """
         model, free = part.model, ~part.dimensions
@@ -72,11 +74,11 @@ class FreePart:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the compiled part alone shows to one LayerNorm.
+    """What one LayerNorm reads if there is only the compiled part.
 
     Args:
         deviation: the mean standard deviation of the residual stream, by which LayerNorm divides.
-        size: the root mean square of each dimension behind it, before the gain: [n_embd].
+        size: the root mean square of each dimension after this division, before the gain: [n_embd].
     """
 
     deviation: float

@@ -1,4 +1,4 @@
-"""A parameter of which some numbers are frozen, whatever the optimizer does."""
+"""A parameter of which some numbers stay frozen, whatever the optimizer does."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch.nn.utils import parametrize
 
 
 class Frozen(nn.Module):
-    """Gives a parameter with its frozen numbers in place, as `torch.nn.utils.parametrize` takes it.
+    """A parametrization (`torch.nn.utils.parametrize`) that puts frozen numbers into a parameter.
 
-    A frozen number has no gradient, and weight decay does not reach it: the parameter behind it may
-    drift, but it is never read.
+    A frozen number has no gradient, and weight decay does not change it. The optimizer may still change
+    the parameter at its place, but the model never reads that.
 
     Args:
         mask: true at frozen numbers.
-        values: of the same shape; read where the mask is true.
-        scale: a factor between what is trained and the numbers that the model reads elsewhere; of the
-            same shape, or one that broadcasts to it.
+        values: the frozen numbers, in the shape of the mask; those where it is false are not used.
+        scale: where the mask is false, the model reads the parameter times this factor; it has the same
+            shape, or broadcasts to it.
     """
 
     mask: Tensor
@@ -36,5 +36,5 @@ class Frozen(nn.Module):
 
 
 def freeze(module: nn.Module, name: str, frozen: Frozen) -> None:
-    """Freeze some numbers of a module's parameter, which then is what is trained."""
+    """Freeze some numbers of a module's parameter; the others can be trained."""
     parametrize.register_parametrization(module, name, frozen, unsafe=False)

@@ -33,7 +33,7 @@ class Partial:
         module: the `GPT2LMHeadModel` to train, in training mode and without dropout. Any optimizer and
             any training loop will do: frozen numbers have no gradient and no weight decay.
         start: the model as training began.
-        part: which dimensions, heads and hidden units are compiled.
+        part: says which dimensions, heads and hidden units are compiled.
     """
 
     module: GPT2LMHeadModel
@@ -74,21 +74,21 @@ def load(
 ) -> Partial:
     """Load a compiled GPT-2 whose compiled part is frozen and whose other weights can be trained.
 
-    Free numbers begin as in GPT-2: normal, those of `c_proj` smaller by the root of twice the number of
-    blocks (Radford et al. 2019, section 2.3). What LayerNorm gives the free dimensions begins with a
-    root mean square of 1, however long the compiled part makes the residual stream.
+    Free numbers begin as in GPT-2: normally distributed, and those of `c_proj` divided by the root of
+    twice the number of blocks (Radford et al. 2019, section 2.3). After LayerNorm the free dimensions
+    begin with a root mean square of 1, however large the numbers of the compiled part are.
 
     Args:
         folder: a compiled folder, or any GPT-2 folder that has dimensions, heads and hidden units of
             zeros; ``handcraft compile --n-embd 128 --n-head 4`` leaves some.
-        blocks: how many trainable blocks follow those of the folder.
+        blocks: how many trainable blocks are added after those of the folder.
         std: the standard deviation of free numbers at the start.
         logit_margin: by how many nats the answers of the compiled part lead at the start; the gains of
-            ln_f may then be trained. If left out, the compiled part answers as the folder does, which
-            leaves nothing to learn where it leads by 30 nats.
+            ln_f are then trained too. If left out, they lead as in the folder, often by 30 nats or
+            more, which leaves nothing to learn.
         isolated: whether free weights may not write into dimensions of the compiled part.
-        quiet: how much smaller the free part is in the residual stream than the compiled part.
-        seed: of the free numbers.
+        quiet: the size of the free part in the residual stream, as a share of the compiled part's.
+        seed: the seed of the free numbers.
 
     Returns:
         The model, its compiled part, and how it began.
@@ -131,7 +131,7 @@ def load(
 
 
 def grown(model: Model, blocks: int) -> Model:
-    """The model with further blocks behind its own, which add nothing: all their matrices are 0."""
+    """The model with further blocks after its own, which add nothing: all their matrices are 0."""
     inner = (*model.shape.n_inner, *(4 * model.shape.n_embd,) * blocks)
     shape = replace(model.shape, n_inner=inner)
     tensors = {
@@ -150,7 +150,7 @@ def smallest_margin(model: Model, texts: Array) -> float:
 
 
 def torch_model(model: Model, masks: Mapping[str, Mask], free: FreePart) -> GPT2LMHeadModel:
-    """A `GPT2LMHeadModel` with these weights, those under the masks frozen."""
+    """A `GPT2LMHeadModel` with these weights; those where the masks are true are frozen."""
     config = GPT2Config(**config_of(model, free_id(model.vocabulary, model.shape)))
     module = GPT2LMHeadModel(config)
     module.transformer.load_state_dict(

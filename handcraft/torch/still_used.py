@@ -1,8 +1,8 @@
-"""Whether a trained model still uses its compiled part, or has learned a way around it.
+"""Whether a trained model still uses its compiled part, or gives its answers without it.
 
-An edge of the compiled part is patched: its reader sees what the source adds on another text. If the
-model uses the edge, its predictions change. The same is measured before and after training; an edge
-that mattered before and no longer does was routed around.
+Each edge of the compiled part is patched: its reader sees what the source adds on another text. If the
+model uses the edge, its predictions change. This is measured before and after training. An edge that
+mattered before, and hardly matters after, was routed around.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.display import count
 from handcraft.errors import ModelError
 from handcraft.ground_truth.edge_graph import Edge
 from handcraft.ground_truth.patched import PatchedModel
@@ -42,7 +43,7 @@ class Effect:
     Args:
         divergence: the mean Kullback-Leibler divergence of the predictions from those without a patch,
             in nats; 0 where nothing changes.
-        loss: by how much the mean loss rises, in nats a token; below 0 where the edge misleads.
+        loss: by how much the mean loss rises, in nats a token; below 0 if the edge made it worse.
         answers: the share of positions at which the most likely token changes.
     """
 
@@ -78,10 +79,10 @@ class EdgeUse:
 
 @dataclass(frozen=True)
 class StillUsed:
-    """How much every edge of the compiled part matters that did before training.
+    """How much the edges of the compiled part matter, of those that mattered before training.
 
     Args:
-        uses: the edges.
+        uses: the edges, with their effect before and after training.
         before: the loss before training, in nats a token.
         after: the loss now.
     """
@@ -92,7 +93,7 @@ class StillUsed:
 
     @property
     def routed_around(self) -> tuple[str, ...]:
-        """The edges that training made unnecessary."""
+        """The names of the edges that mattered before training and hardly matter now."""
         return tuple(use.edge for use in self.uses if use.is_routed_around)
 
     def __str__(self) -> str:
@@ -111,8 +112,8 @@ def still_used(partial: Partial, texts: npt.ArrayLike | Sequence[str]) -> StillU
 
     Args:
         partial: the model.
-        texts: at least two of one length, as ids, [text, position], or as texts. Each is patched with
-            what the model computes on the next one.
+        texts: at least two texts of the same length, as ids, [text, position], or as strings. In each,
+            edges are patched with what the model computes on the next one.
 
     Raises:
         ModelError: there are fewer than two texts, or they have one token.
@@ -120,7 +121,8 @@ def still_used(partial: Partial, texts: npt.ArrayLike | Sequence[str]) -> StillU
     ids = checked_ids(partial.start, texts, 0)
     if min(ids.shape) < 2:
         raise ModelError(
-            f"{ids.shape[0]} text of {ids.shape[1]} tokens cannot be patched and predicted",
+            f"{count(ids.shape[0], 'text')} of {count(ids.shape[1], 'token')} cannot be patched and "
+            "predicted",
             fix="give at least two texts of at least two tokens",
         )
     edges = [*compiled_edges(partial.part)]
@@ -133,7 +135,7 @@ def still_used(partial: Partial, texts: npt.ArrayLike | Sequence[str]) -> StillU
 
 
 def compiled_edges(part: CompiledPart) -> Iterator[Edge]:
-    """The edges between nodes that the compiled part has something of."""
+    """The edges between nodes that contain something compiled."""
     graph = PatchedModel(part.model).graph
     for edge in graph.edges:
         source, reader = edge.source, edge.reader
@@ -172,6 +174,6 @@ def log_probabilities(logits: Array) -> Array:
 
 
 def mean_loss(logits: Array, ids: Ids) -> float:
-    """The mean cross entropy of the next token, in nats; the first token is predicted by nothing."""
+    """The mean cross entropy of the next token, in nats; the first token is not predicted."""
     known = log_probabilities(logits[:, :-1])  # [text, position, vocabulary]
     return -float(np.take_along_axis(known, ids[:, 1:, None], axis=-1).mean())

@@ -1,9 +1,11 @@
-"""The alternatives of an undecided source, as far as one reader tells them apart.
+"""Group the alternatives of an undecided source by what one reader distinguishes.
 
-A reader is a head of the model, or a node of the program that reads other positions. Where it needs to
-know more of a source, the alternatives become one case for each kind that this reader distinguishes,
-not one for each of them: who reads only whether two digits add up to 9 has two kinds of the hundred
-pairs. If that is still too little, a kind is divided into its alternatives.
+In a proof by cases, a source is undecided if its position can still have several values, its
+alternatives. A reader is a head of the model, or a node of the program that reads other positions. If
+the bounds of a reader are too wide because a source is undecided, the source is divided into cases. To
+need few of them, alternatives that this reader does not distinguish are one case, called a kind. For
+example, a reader that only needs to know whether two digits add up to 9 has two kinds for the hundred
+pairs of digits. If the bounds are still too wide, a kind is divided into its alternatives.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Blamed:
-    """A source of each row about which a reader knows too little.
+    """For each row, the source that must be decided next, and the reader that needs it.
 
     Args:
-        source: -1 for none: [row].
-        layer: of the head that reads it; -1 where that is a node, or where there is none: [row].
+        source: its position; -1 if there is none: [row].
+        layer: the layer of the head that reads it; -1 if a node reads it, or there is none: [row].
         reader: the number of the head in its layer, or that of the node: [row].
     """
 
@@ -37,19 +39,19 @@ class Blamed:
 
     @classmethod
     def nobody(cls, rows: int) -> Blamed:
-        """No source of any row."""
+        """No source in any row."""
         return cls(*(np.full(rows, -1) for _ in range(3)))
 
     @classmethod
     def by_nodes(cls, source: Ids, node: Ids) -> Blamed:
-        """Sources that nodes read, -1 for none: [row] each."""
+        """Sources that nodes of the program read, -1 for none: [row] each."""
         return cls(source, np.full(len(source), -1), node)
 
     def __getitem__(self, rows: npt.NDArray[np.generic]) -> Blamed:
         return Blamed(self.source[rows], self.layer[rows], self.reader[rows])
 
     def or_else(self, other: Blamed) -> Blamed:
-        """These, and where there are none the others."""
+        """These; in rows where there is none, the other's."""
         is_there = self.source >= 0
         columns = zip(self.columns, other.columns, strict=True)
         return Blamed(*(np.where(is_there, one, another) for one, another in columns))
@@ -64,13 +66,15 @@ class Blamed:
         return self.source, self.layer, self.reader
 
     def note(self, layer: int, spreads: Array, limit: float, each: Sequence[tuple[Array, Ids]]) -> None:
-        """Name the source that spreads most, where none is named yet and one spreads by more than that.
+        """Set the source with the largest spread, in rows that have none yet.
 
         Args:
-            layer: of the heads that read them.
-            spreads: how far each source spreads the stream: [row, source].
-            limit: below which none is named.
-            each: the same of each head of the layer, and which row of that each row has.
+            layer: the layer of the heads that read the sources.
+            spreads: the spread of each source, which is how much it widens the bounds of the stream:
+                [row, source].
+            limit: a source is set only if its spread is larger.
+            each: for each head of the layer, the spreads of its own part, and for each row of `spreads`
+                its row in these.
         """
         if spreads.shape[1]:
             largest = spreads.argmax(axis=1)
@@ -82,9 +86,10 @@ class Blamed:
 
 
 def kinds_of_rows(rows: Bounded) -> Ids:
-    """Rows that are nearly the same have one kind: [row, ...] -> [row].
+    """Number the kinds of rows; rows that are nearly the same have the same kind: [row, ...] -> [row].
 
-    They are in one cell of a grid, and their hull is hardly more uncertain than one of them.
+    These rows are in one cell of a grid, and the bounds of all together are hardly wider than those of
+    one of them.
     """
     count = len(rows.center)
     flat = Bounded(rows.center.reshape(count, -1), rows.error.reshape(count, -1))

@@ -1,4 +1,8 @@
-"""Which sources leave a node undecided, and what a node tells apart of a source."""
+"""Which source must be decided so that nodes of the program have one value, and for which reader.
+
+In a proof by cases, nodes have sets of possible values. A node is undecided if its set has several. The
+proof then divides a source into cases, by what the reader of the source distinguishes.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,10 @@ Flags = npt.NDArray[np.bool_]
 
 
 def blamed(evaluator: Evaluator, found: Evaluated, wanted: Mapping[int, Flags]) -> tuple[Ids, Ids]:
-    """The source that must be decided so that nodes have one value, and who reads it: [row] each.
+    """The source that must be decided so that nodes have one value, and its reader: [row] each.
 
-    From each wanted node the search goes on to what it reads that has several values. Where nothing
-    helps, both are -1.
+    The search starts at the wanted nodes, and follows the nodes with several values that they read. If
+    no source helps, both are -1.
     """
     need = undecided(evaluator, found.numbers, wanted, found.own)
     chosen, reader = np.full((2, len(next(iter(found.numbers.values())))), -1)
@@ -35,13 +39,13 @@ def undecided(
     wanted: Mapping[int, Flags],
     own: Mapping[int, Flags],
 ) -> dict[int, Flags]:
-    """The nodes that leave others undecided: those wanted, and what of several values they read.
+    """The undecided nodes: those wanted, and the nodes with several values that they read.
 
     Args:
-        evaluator: of the nodes.
-        numbers: for each node, the number of its set: [row]; a node that is left out has one value.
-        wanted: where nodes should have one value: [row] each.
-        own: for each aggregate, where it may read its own position: [row]; everywhere, if left out.
+        evaluator: evaluates the nodes.
+        numbers: for each node, the number of its set of values: [row]; a node that is left out has one.
+        wanted: in which rows a node should have one value: [row] each.
+        own: for each aggregate, in which rows it may read its own position: [row]; all, if left out.
     """
     need = {number: flags.copy() for number, flags in wanted.items()}
     for number in reversed(evaluator.needed):
@@ -60,7 +64,7 @@ def undecided(
 
 
 def _is_left(evaluator: Evaluator, node: Node, read: int, numbers: Mapping[int, Ids]) -> Flags:
-    """Where a choice surely has the other value than that of a node that it reads once: [row]."""
+    """In which rows a choice certainly takes its other branch, and not `read`: [row]."""
     flag, yes, _ = node.of
     if read == flag:
         return np.zeros(len(numbers[flag]), dtype=bool)
@@ -68,15 +72,15 @@ def _is_left(evaluator: Evaluator, node: Node, read: int, numbers: Mapping[int, 
 
 
 def told_apart(evaluator: Evaluator, reader: int, node: int, number: int) -> Hashable:
-    """What an aggregate tells apart of the sets of a node: those that are equal here are one to it.
+    """What an aggregate distinguishes of a set of values; two sets for which it is equal are one kind.
 
-    What only functions of one argument read of the latest or earliest source are their results.
+    If only functions of one argument use the latest or earliest source, this is their results.
 
     Args:
-        evaluator: of the nodes.
+        evaluator: evaluates the nodes.
         reader: the aggregate.
-        node: that it reads at other positions.
-        number: of a set of that node.
+        node: a node that it reads at other positions.
+        number: the number of a set of that node.
     """
     aggregate, users = evaluator.nodes[reader], evaluator.users[reader]
     keys = {match.key for case in aggregate.cases for match in case}

@@ -34,8 +34,9 @@ LEAST = 1e-3
 class Distract:
     """Add distractors to every block.
 
-    Each reads random directions in which the stream varies from text to text, so its queries, keys and
-    sums depend on the prompt as those of the others do. What it writes changes no answer:
+    Each distractor reads random directions in which the stream varies from text to text, so its
+    queries, keys and sums depend on the prompt, as in other heads and units. What it writes changes no
+    answer:
 
     - ``mean``: it writes the same number into every dimension. LayerNorm subtracts the mean, so nothing
       reads it, and each distractor can be removed alone without any effect.
@@ -43,10 +44,10 @@ class Distract:
       the stream. They can only be removed together. This needs no LayerNorm.
 
     Args:
-        heads: how many heads are added to each block; as pairs, an even number. None for as many as
-            write nothing.
-        units: how many hidden units are added to each MLP; as pairs, an even number. None for as many
-            as write nothing.
+        heads: how many heads are added to each block; in pairs, an even number. None fills all heads
+            that write nothing.
+        units: how many hidden units are added to each MLP; in pairs, an even number. None fills all
+            units that write nothing.
         writes: what they write.
     """
 

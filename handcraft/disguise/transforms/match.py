@@ -28,15 +28,15 @@ class Match:
 
     Three scalings change no answer: queries against keys and values against outputs, in each head; the
     gain of LayerNorm against the matrix that reads it; and the whole stream, as LayerNorm divides by
-    its size. All factors are powers of two, so no number is rounded anew. The stream is made no smaller
-    than float32
-    allows: what LayerNorm adds to the variance must be rounded away as before.
+    its size. All factors are powers of two, so no number is rounded again. The stream is made no
+    smaller than float32 allows: the epsilon that LayerNorm adds to the variance must be rounded away as
+    before.
 
-    The products stay what they are, so not every tensor can come near: a head that is sharp needs large
-    queries and keys or a large gain.
+    Products of these tensors stay the same, so not every tensor can come near to the initialization: a
+    sharp head needs large queries and keys, or a large gain.
 
     Args:
-        strength: which part of the way, in logarithms; above 0 and up to 1.
+        strength: which share of the way is gone, in logarithms; above 0 and up to 1.
     """
 
     name: ClassVar[str] = "match"

@@ -23,7 +23,7 @@ class Noise:
     LayerNorm, which many weights share.
 
     Args:
-        strength: which part of the radius is used, above 0 and up to 1.
+        strength: the share of the radius that is used, above 0 and up to 1.
         radius: the radius, if none is to be proved: then the answers are only tried.
     """
 
@@ -56,9 +56,9 @@ class Noise:
         reach = self.strength * radius - rounding
         if reach <= 0:
             raise ProofError(
-                f"weights may move by {radius:g} of themselves, times a strength of "
+                f"weights may change by a share of {radius:g}, times a strength of "
                 f"{self.strength:g}, and "
-                f"rounding them to {draft.dtype} moves them by up to {rounding:g}",
+                f"rounding them to {draft.dtype} changes them by up to {rounding:g}",
                 where="Noise",
                 fix="add noise before other transforms, whose models are harder to prove, or give a "
                 "radius within which the answers are tried: Noise(radius=1e-6)",

@@ -25,8 +25,8 @@ class Pad:
     divides by the same number as before. Later transforms fill what is 0: `Distract` the blocks,
     `Rotate` the dimensions.
 
-    What a size is left out for stays as it is. After texts that are longer than the original's
-    n_positions nothing is promised.
+    Sizes that are left out stay as they are. After texts that are longer than the original's
+    n_positions no answer is promised.
 
     Args:
         n_embd: the width of the residual stream.

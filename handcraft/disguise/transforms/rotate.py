@@ -18,8 +18,8 @@ class Rotate:
     """Rotate the stream at random, as far as LayerNorm allows.
 
     LayerNorm subtracts the mean and divides by the standard deviation. Both commute with an orthogonal
-    matrix Q that leaves the direction of the mean where it is: ``Q @ ones == ones``. Gains and biases
-    are folded into the next matrices first (`fold_norms`). Of all such Q one is drawn uniformly.
+    matrix Q that keeps the direction of the mean: ``Q @ ones == ones``. Gains and biases are folded
+    into the next matrices first (`fold_norms`). Q is drawn uniformly from all such matrices.
 
     Args:
         within_heads: whether queries and keys, and values and outputs, are rotated within each head

@@ -30,13 +30,14 @@ INTERFERENCE = "interference"
 class Superpose:
     """Keep the stream in `n_embd` dimensions, fewer than it has.
 
-    Everything that is written spans a number of directions. In as many dimensions and one, for the
-    mean, nothing is lost. In fewer, features share dimensions: their directions are no longer
-    orthogonal, and each reader also reads a little of others. Kept are the directions in which readers
-    see most of what there is to see on random texts, each reader counted by its own range.
+    The vectors that are written span a number of directions. With one dimension more than directions,
+    for the mean, nothing is lost. With fewer, features share dimensions: their directions are no longer
+    orthogonal, and each reader also reads a little of other features. The directions that are kept are
+    those in which readers read most on random texts, each reader relative to the largest number that it
+    reads.
 
-    The interference is the largest part by which what a reader reads is off on these texts, relative to
-    the largest number that it reads on any of them. It is recorded. Whether all answers stay is tried.
+    The interference is the largest error of what any reader reads on these texts, relative to the
+    largest number that it reads on any of them. It is recorded. Whether all answers stay is tried.
 
     Args:
         n_embd: the width of the new stream.
@@ -175,7 +176,7 @@ class _Seen:
         return np.stack(chosen, axis=1)
 
     def interference(self, kept: Array) -> float:
-        """The largest part by which what a reader reads on the texts is off."""
+        """The largest error of what any reader reads on the texts, as a share of the largest number."""
         inside = self.texts @ kept
         sizes = np.sqrt(np.square(self.texts).sum(axis=1) / np.square(inside).sum(axis=1))
         off = (inside * sizes[:, None]) @ (kept.T @ self.reading) - self.texts @ self.reading

@@ -1,7 +1,7 @@
 """The causal model of a program: its expressions, run on texts, with some of their values set.
 
-The expressions are the nodes of the certificate, so a causal model says what the certificate says. What
-is set stays set: whatever reads it is computed from the value that was set.
+The expressions are the nodes of the certificate, so a causal model means what the certificate states. A
+value that was set is not computed: everything that reads it is computed from the value that was set.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Setting:
     Args:
         node: the number of the expression.
         where: at which positions of which texts: [text, position].
-        values: the values, of which those at these positions count: [text, position].
+        values: the values; only those at these positions are used: [text, position].
     """
 
     node: int
@@ -52,9 +52,9 @@ class Outcome:
 
     Args:
         columns: the value of every node: [text, position].
-        is_defined: where the program says what follows: [text, position]. It does not where a table has
-            no row, where an assumption is broken, and where a value comes up that the expression has in
-            no text; nor at later positions, if that is read there.
+        is_defined: where the program defines the answer: [text, position]. It does not if a table has
+            no row, if an assumption is broken, or if an expression gets a value that it has in no text;
+            nor at later positions that read such a value.
         answers: the place of the token in the vocabulary, or behind the tokens the number of a
             distribution; `NOTHING` where it is not defined: [text, position].
         rules: which rule decides; `NOTHING` where it is not defined: [text, position].
@@ -134,7 +134,7 @@ class Mechanisms:
             raise GroundTruthError(
                 f"there is no causal model of the program: {error}",
                 where=program.place,
-                fix="leave out the part `causal-model`, or write a shorter program",
+                fix="ask for other parts, without `causal`; or write a shorter program",
             ) from error
         meaning = Meaning.read(
             statement["meaning"], statement["vocabulary"], causal=program.prompts.causal

@@ -1,7 +1,7 @@
 """The causal model as files: mechanisms, featurizers, and interventions that were tried.
 
-The mechanisms are data, in the form of the certificate, and no code: whoever reads them runs nothing
-that came with the folder. docs/ground-truth.md has a reader of one page.
+The mechanisms are data, in the form of the certificate, and no code: reading them runs nothing that
+came with the folder. docs/causal_model.py reads them.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What circuits and expressions have on the same texts of one length.
+    """What circuits store and what expressions mean, on the same texts of one length.
 
     Args:
         states: what the ideal circuits store.
@@ -85,9 +85,9 @@ class Places:
     def stored(self) -> Mapping[int, list[Subspace]]:
         """For each expression that is stored, by its number, the subspaces that store it.
 
-        Of several expressions with the name of a subspace it is the first of which the numbers are a
-        function. If there is none, it is the only one with this name: what a head finds is another
-        number than that of the default where nothing is selected, but no reader may see that.
+        If several expressions have the name of a subspace, it stores the first of which its numbers are
+        a function. If there is no such expression, it stores the only one with this name: where nothing
+        is selected, a head may write other numbers than those of the default, but no reader sees that.
         """
         found: dict[int, list[Subspace]] = {}
         for name, subspaces in self.groups.items():
@@ -104,7 +104,7 @@ class Places:
         return self._is_function(number, place.subspaces, place.state)
 
     def candidates(self, number: int) -> Iterator[Place]:
-        """Where a stored expression may be exchanged: block outputs first, and the least first."""
+        """Where a stored expression may be exchanged: outputs of blocks first, the smallest first."""
         own = self.stored[number]
         whole, until = self._window(own)
         states = sorted(range(whole, until + 1), key=lambda state: (state % 2, state))
@@ -117,7 +117,7 @@ class Places:
     def codewords(self, number: int, place: Place) -> dict[Value, tuple[float, ...]]:
         """For each value of an expression that was seen, all that is exchanged with it.
 
-        Where that depends on the position too, it is what was seen first.
+        If that depends on the position too, the first that was seen is given.
         """
         found: dict[int, tuple[float, ...]] = {}
         for seen in self.seen:

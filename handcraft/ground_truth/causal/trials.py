@@ -1,4 +1,4 @@
-"""Interchange interventions tried: which, what the causal model says, and what the model answers."""
+"""Try interchange interventions: the model's answers must be those of its causal model."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ FEWEST = 8
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Texts, with all that the program and the model say of them.
+    """Texts, with what the program means and the model computes on them.
 
     Args:
         texts: places in the vocabulary, [text, position]; shorter texts are padded at their end.
         lengths: how many tokens each has: [text].
         asked: after which positions the program is asked: [text, position].
-        outcome: what the program says; behind the end of a text it means nothing.
+        outcome: what the program means; it is not defined after the end of a text.
         streams: the residual stream of the model in every state: [text, position, n_embd] each.
     """
 
@@ -79,9 +79,9 @@ class Exchanges:
         return len(self.bases)
 
     def defined(self, count: int) -> Exchanges:
-        """The first of them about which the program says something, at most so many.
+        """The first interventions after which the program defines an answer, at most so many.
 
-        Those before the last of them of which it says nothing are kept too.
+        Interventions between them after which it does not are kept too.
         """
         known = np.flatnonzero(self.compared.any(axis=1))
         end = len(self) if len(known) <= count else int(known[count])
@@ -104,13 +104,13 @@ class Exchanges:
 
 @dataclass(frozen=True)
 class Tally:
-    """What came of some interventions.
+    """The results of some interventions.
 
     Args:
         tried: how many there were.
         right: after how many of them every answer was that of the causal model.
         changing: how many change an answer of the causal model.
-        undefined: how many more the program says nothing about.
+        undefined: how many more were drawn after which the program defines no answer.
         is_all: whether these are all interventions on the texts.
         wrong: a wrong one: the text, the other text, and the position.
     """

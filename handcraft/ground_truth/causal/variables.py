@@ -1,7 +1,7 @@
 """The variables of a causal model: expressions of a program with a place where they can be exchanged.
 
-Whether a place is right is found by running: every intervention that is tried must give the answers of
-the causal model. An expression without a right place is no variable, and it is said why.
+A place is tested by running the model: every intervention that is tried must give the answers of the
+causal model. An expression without such a place is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class Variable:
         featurizer: how it is read and written there.
         values: the values that were seen.
         codewords: what is stored of each, all that is exchanged with it included: [value, width].
-        is_exact: whether that is the same wherever a value occurs, and not only for its readers.
-        positions: where in the texts it had several values.
+        is_exact: whether a value is stored as the same codeword wherever it occurs; otherwise it is the
+            same only for its readers.
+        positions: the positions at which it had several values.
         parents: the variables that it is computed from.
         tally: what came of interventions.
         orthogonal: the same by orthogonal projections.

@@ -1,4 +1,4 @@
-"""What becomes of the answers of a model where the weights of one component are 0."""
+"""How the answers of a model change when the weights of one component are set to 0."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ablation:
-    """How many answers change where a component is left out.
+    """How many answers change when a component is left out.
 
     Args:
         answers: how many were compared.
         changed: how many of them change.
-        decided: how many the rule of the component decides; None for what is no rule.
+        decided: how many of them the rule of the component decides; None if it is not that of a rule.
         decided_changed: how many of those change.
-        replaced: after how many of those another rule would fire.
-        as_replaced: after how many of these the model then answers what that rule says.
+        replaced: how many of those would be decided by another rule if this one were missing.
+        as_replaced: how many of these the model then answers as that other rule says.
     """
 
     answers: int

@@ -1,8 +1,8 @@
 """Weight components as files: in which component each weight is, and what its absence changes.
 
-For every tensor there are the places of the weights that are not 0, counted row by row, the number of
-the component that each is in, and the weights themselves. So the masks of all components add up to 1
-at every such weight, and the weights of all components to the model, bit for bit.
+For every tensor the files have the indices of the weights that are not 0, counted row by row, the
+number of the component that each is in, and the weights themselves. So the masks of all components add
+up to 1 at every such weight, and the weights of all components add up to the model, bit for bit.
 """
 
 from __future__ import annotations

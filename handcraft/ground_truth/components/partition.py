@@ -1,7 +1,7 @@
 """The weights of a model, divided by what they serve: every weight that is not 0 is in one component.
 
-A weight that serves one thing, a rule or a value, is in the component of that. One that serves several
-things, such as a bias that is the sum of two, is in a component of just these.
+A weight that serves one rule or one value is in the component of this rule or value. A weight that
+serves several, such as a bias that is the sum of two, is in a component for this combination.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Serves(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """Some weights of a model, and all that serve the same.
+    """All weights of a model that serve the same rule, value, or combination of these.
 
     Args:
         name: what they serve, in words.

@@ -1,9 +1,9 @@
 """The features of a residual stream: directions whose activations add up to it, beside a constant.
 
-A value that is stored as one of several codewords has a feature for each value, which is active where
-the value is this one: that is what a sparse autoencoder should find. A number has one feature for each
-dimension, whose activation grows with the number: its values lie on a line, and no further direction
-tells one of them. Some numbers are always the same; they are part of the constant.
+Something that is stored as one of several codewords, such as a token, has one feature for each of its
+values, which is active where it has this value: a sparse autoencoder should find these. A number has
+one feature for each dimension, whose activation grows with the number: its values lie on a line, so no
+direction separates one value from the others. Numbers that never change are part of the constant.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ class Feature:
     """One direction of the residual stream.
 
     Args:
-        name: what it says.
+        name: what it means.
         of: the subspace that it is a part of.
         vector: the direction, [n_embd], of an activation of 1.
-        dimension: the coordinate of that subspace which says how active it is, or else
-        codeword: the coordinates that the subspace has where it is active; it is not elsewhere.
+        dimension: the coordinate of that subspace that determines the activation, if there is no
+            codeword.
+        codeword: the feature is active where the coordinates of the subspace are these.
         value: the value that it stands for, if it stands for one.
         low: what is subtracted from a number, so that no activation is below 0 in the sample.
-        unit: by what a number is divided, so that it is 1 on average where it is active.
+        unit: what a number is divided by, so that it is 1 on average where it is active.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Dictionary:
 
     Args:
         features: all of them, in the order of the dimensions.
-        constant: what the stream is where no feature is active: [n_embd].
+        constant: the stream if no feature is active: [n_embd].
     """
 
     features: tuple[Feature, ...]

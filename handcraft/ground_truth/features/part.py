@@ -1,7 +1,7 @@
 """Features as files: for each state of the residual stream a folder of SAELens, and activations.
 
 The activations of the compiled model on prompts, times the features, plus the constant, are its
-residual stream within a bound that is stated: what the model rounds, and what LayerNorm leaves.
+residual stream up to an error within a stated bound. The error comes from rounding and from LayerNorm.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The assertion for anybody's model: it answers what is meant, after every prompt that is tried."""
+"""Assert that a model answers what is meant, after every prompt that is tried."""
 
 from __future__ import annotations
 
@@ -40,26 +40,29 @@ def assert_means(
 ) -> Agreement:
     """Assert that a model answers what is meant.
 
-    Every allowed prompt is tried if there are few. Otherwise the shortest ones are, and random ones; a
-    random one that fails is shrunk to a shortest one.
+    If there are few allowed prompts, all are tried. Otherwise the shortest ones and random ones are; a
+    random prompt that fails is shrunk.
 
     Args:
         model: anything that `as_model` takes.
         meaning: what it should answer: a `Program`, `Circuits`, a rule of `parametrize`, or a function
-            from a prompt to the next token, or to several that should follow; None promises nothing.
+            from a prompt to the next token, or to several that should follow; if it returns None, the
+            prompt is not compared.
         prompts: which prompts to try: a regular expression that they match as a whole, `Prompts`, the
-            prompts themselves, or a Hypothesis strategy. Left out, those of the program, or every text.
-        vocabulary: the tokens of the model, where it does not say them.
+            prompts themselves, or a Hypothesis strategy. By default those that the program allows, or
+            every text.
+        vocabulary: the tokens of the model, if the model does not state them.
         longest: the most tokens of a prompt.
         least_margin: how much higher the logit of the right token must be than any other.
-        hunt_thin_margins: after that, search for prompts with thin margins, from the thinnest one.
+        hunt_thin_margins: after these prompts, search for others with smaller margins.
         reads: whether a function is called with a text or with a list of tokens.
-        every_up_to: with at most so many prompts, every one is tried; by default as the profile says.
-        sample: otherwise about so many.
-        seed: of the random prompts.
+        every_up_to: if there are at most this many prompts, all are tried; the default is the
+        profile's.
+        sample: otherwise about this many are.
+        seed: the seed of the random prompts.
 
     Returns:
-        How many prompts were tried, and the thinnest margin.
+        How many prompts were tried, and the answer with the smallest margin.
 
     Raises:
         Disagreement: an `AssertionError` that names the shortest prompt that was found, what is meant

@@ -1,4 +1,4 @@
-"""Hunt for thin margins: the prompt after which a model comes nearest to answering wrong."""
+"""Search for prompts with small margins, after which a model comes nearest to answering wrong."""
 
 from __future__ import annotations
 

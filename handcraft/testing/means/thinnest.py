@@ -1,4 +1,4 @@
-"""The thinnest margin of a model, right or wrong, and the prompt that shows it."""
+"""The smallest logit margin of a model, right or wrong, and its prompt."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def thinnest_margin(
     examples: int | None = None,
     seed: int = 0,
 ) -> Margin:
-    """The prompt after which a model comes nearest to answering wrong, or is most wrong.
+    """The answer with the smallest logit margin: nearest to wrong, or wrong by the most.
 
-    All prompts are tried if there are few. Otherwise some are, and then others that are more and more
-    like those with the thinnest margins.
+    If there are few prompts, all are tried. Otherwise some are, and then others that are similar to
+    those with the smallest margins.
 
     Args:
         model: anything that `as_model` takes.
         meaning: what it should answer, as for `assert_means`.
         prompts: which prompts to try, as for `assert_means`; not a strategy.
-        vocabulary: the tokens of the model, where it does not say them.
+        vocabulary: the tokens of the model, if the model does not state them.
         longest: the most tokens of a prompt.
         reads: whether a function is called with a text or with a list of tokens.
-        examples: how many prompts Hypothesis makes; by default as the profile says.
-        seed: of the random prompts.
+        examples: how many prompts Hypothesis makes; the default is the profile's.
+        seed: the seed of the random prompts.
 
     Returns:
         The answer; its `margin` is negative where it is wrong.

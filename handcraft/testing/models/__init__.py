@@ -1,1 +1,1 @@
-"""Anybody's model as a model under test: what it must be able to do, and an adapter for each kind."""
+"""Models under test: what a model must be able to do to be tested, and an adapter for each kind."""

@@ -1,4 +1,4 @@
-"""Anything that answers as a model under test: the one place that asks what a thing is."""
+"""Make a model under test of anything that answers with logits."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def as_model(
     heads: int = 1,
     name: str | None = None,
 ) -> Answering:
-    """A model under test, of whatever it is.
+    """A model under test, made of anything that answers with logits.
 
     Args:
         thing: a `Model`, `Compiled` or `Checkpoint`; a `Program`, which is compiled; a folder that
             handcraft or Hugging Face wrote; a model of transformers; a torch module from ids to logits;
             a dictionary of weights as NumPy arrays; a function from one text to logits; or anything
             that is `Answering` already.
-        vocabulary: its tokens, where the thing does not say them: text as for `Vocabulary`, or a
-            dictionary from tokens to their ids. Of a thing that does, other names for its tokens.
-        positions: the most tokens of a text, where the thing does not say it.
-        reads: of a function: whether it reads a list of ids, a list of tokens, or a text.
-        like: of weights: the model of which they replace some.
-        heads: of weights without `like`: the heads of each block.
+        vocabulary: its tokens, if the thing does not state them: text as for `Vocabulary`, or a
+            dictionary from tokens to their ids. If it does, other names for its tokens.
+        positions: the most tokens of a text, if the thing does not state it.
+        reads: for a function: whether it takes a list of ids, a list of tokens, or a text.
+        like: for weights: the model of which they replace some.
+        heads: for weights without `like`: the heads of each block.
         name: how messages call it.
 
     Raises:
         VocabularyError: nothing says which tokens it has.
-        ModelError: it is nothing that can answer, or its weights do not make a model.
+        ModelError: the thing cannot answer with logits, or its weights do not make a model.
         CheckpointError: the folder cannot be read.
     """
     if isinstance(thing, Answering):
@@ -92,7 +92,7 @@ def as_model(
         tokens = _needed(known, "a function does")
         return OfFunction(thing, tokens, reads, positions, name or _name_of(thing))
     raise ModelError(
-        f"{type(thing).__name__} is nothing that answers with logits",
+        f"{type(thing).__name__} gives no logits, so it cannot be tested as a model",
         fix="give a model of handcraft, transformers or torch, a folder, weights as a dictionary, or a "
         "function from ids to logits",
     )

@@ -171,9 +171,9 @@ def test_what_has_no_tokens_or_no_answers_is_refused(tmp_path):
         as_model(lambda ids: [1.0])
     with pytest.raises(VocabularyError, match="the weights do not say which tokens"):
         as_model({"wte.weight": np.zeros((2, 2)), "wpe.weight": np.zeros((2, 2))})
-    with pytest.raises(ModelError, match="int is nothing that answers"):
+    with pytest.raises(ModelError, match="int gives no logits"):
         as_model(3, vocabulary="ab")
-    with pytest.raises(ModelError, match="type is nothing that answers"):
+    with pytest.raises(ModelError, match="type gives no logits"):
         as_model(Program, vocabulary="ab")
     with pytest.raises(CheckpointError):
         as_model(tmp_path / "none")
