@@ -11,14 +11,14 @@ from handcraft.dtype import DTYPE_NAMES
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON, including errors.")]
 
-NAMED = typer.Argument(
+_NAMED = typer.Argument(
     help="A .py or .rules file, a shipped program, a compiled folder, or - for rules on "
     "standard input. Omit it with -e.",
     show_default=False,
     autocompletion=known_programs,
 )
-Named = Annotated[str | None, NAMED]
-SeveralNamed = Annotated[list[str] | None, NAMED]
+Named = Annotated[str | None, _NAMED]
+SeveralNamed = Annotated[list[str] | None, _NAMED]
 
 Lines = Annotated[
     list[str] | None,

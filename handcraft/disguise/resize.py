@@ -12,6 +12,7 @@ from handcraft.disguise.carried import NONE, Carried, HeadCopy, Ids, Place
 from handcraft.errors import LayoutError
 from handcraft.model import Model, Shape
 from handcraft.model.attention import Array
+from handcraft.phrase import Phrase, phrase, setting
 
 EVEN = 1e-12
 """Relative to its numbers, the largest sum of what writes the stream that counts as rounding."""
@@ -187,12 +188,10 @@ def _chosen(channels: Ids, wide: int, old: int) -> Array:
 def _check(model: Model, shape: Shape, blocks: Sequence[int | None]) -> None:
     """Raise unless the model fits."""
     old = model.shape
-    divisors = [n for n in range(1, shape.n_embd + 1) if shape.n_embd % n == 0]
     if shape.n_embd % shape.n_head:
-        best = min(divisors, key=lambda n: (abs(n - shape.n_head), n))
         raise LayoutError(
             f"n_embd={shape.n_embd} dimensions do not make n_head={shape.n_head} equal heads",
-            fix=f"use n_head={best}, or n_embd={-(-shape.n_embd // shape.n_head) * shape.n_head}",
+            fix=_fitting_heads(model, shape),
         )
     sizes = {
         "n_embd": (old.n_embd, shape.n_embd),
@@ -216,9 +215,23 @@ def _check(model: Model, shape: Shape, blocks: Sequence[int | None]) -> None:
         for number in used if shape.head_dim < old.head_dim else ():
             widest = max(map(len, used_channels(model, Place(block, number))))
             if widest > shape.head_dim:
-                fitting = [n for n in divisors if n * widest <= max(widest, shape.n_embd)]
                 raise LayoutError(
                     f"head {number} of block {block} uses {widest} channels, and n_embd={shape.n_embd} "
                     f"with n_head={shape.n_head} gives each head {shape.head_dim}",
-                    fix=f"use n_head={max(fitting)}",
+                    fix=_fitting_heads(model, shape),
                 )
+
+
+def _fitting_heads(model: Model, shape: Shape) -> Phrase:
+    """The nearest number of heads, and the nearest width, with room for all that is used."""
+    least = max([1, *(len(used_heads(model, block)) for block in range(model.shape.n_layer))])
+    widest = widest_head(model)
+    n_head = max(least, shape.n_head)
+    channels = max(-(-max(shape.n_embd, model.shape.n_embd) // n_head), widest)
+    wide = phrase(setting("n_embd", n_head * channels), " with ", setting("n_head", n_head))
+    most = shape.n_embd // widest if shape.n_embd >= model.shape.n_embd else 0
+    fitting = [n for n in range(least, most + 1) if shape.n_embd % n == 0]
+    if not fitting:
+        return phrase("use ", wide)
+    best = min(fitting, key=lambda n: (abs(n - shape.n_head), n))
+    return phrase("use ", setting("n_head", best), ", or ", wide)

@@ -53,7 +53,7 @@ def disguise(
     split: Annotated[int | None, typer.Option(help=SPLIT_HELP, show_default=False)] = None,
     distractors: Annotated[int | None, typer.Option(help=DISTRACTORS_HELP, show_default=False)] = None,
     fill: Annotated[bool, typer.Option("--fill", help=FILL_HELP)] = False,
-    distractors_write: Annotated[str, typer.Option(help=WRITE_HELP)] = "mean",
+    distractors_write: Annotated[str | None, typer.Option(help=WRITE_HELP, show_default="mean")] = None,
     permute: Annotated[bool, typer.Option("--permute", help="Permute heads and hidden units.")] = False,
     rotate: Annotated[bool, typer.Option("--rotate", help="Rotate the residual stream.")] = False,
     match: Annotated[float | None, typer.Option(help=MATCH_HELP, show_default=False)] = None,
@@ -91,7 +91,7 @@ def disguise(
             yield Pad(**given) if like is None else Pad.like(like)
         if split is not None:
             yield Split(split, split)
-        writes = cast(Writes, distractors_write)
+        writes = cast(Writes, distractors_write or "mean")
         if distractors is not None:
             yield Distract(2 if writes == "pairs" else 1, distractors, writes)
         if fill:
@@ -108,6 +108,16 @@ def disguise(
         raise CommandError("no transform is named", fix="name at least one, such as --rotate")
     if radius is not None and noise is None:
         raise CommandError("--radius is about noise", fix="give --noise too, such as --noise 0.5")
+    if distractors_write is not None and distractors is None and not fill:
+        raise CommandError(
+            "--distractors-write is about distractors", fix="give --distractors 8 or --fill too"
+        )
+    if output.exists() and Path(folder).exists() and output.samefile(folder):
+        raise CommandError(
+            f"the disguise would replace {folder}, which it is made from",
+            where=output,
+            fix="name another folder by -o",
+        )
     check_target(output)
     with shown_progress():
         made = disguised(folder, transforms, seed=seed, dtype=dtype, untie=untie)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handcraft.cli.options import NAMED, Json
+from handcraft.cli.completion import known_programs
+from handcraft.cli.options import Json
 from handcraft.cli.printing import note, print_json
 from handcraft.errors import CommandError
 
@@ -29,12 +30,18 @@ EXAMPLES = (
 ANSWERS_UP_TO = 12
 """Of how many rules the file lists an answer."""
 
+PROGRAM = typer.Argument(
+    help="A .py or .rules file, a shipped program, or a folder with a model.",
+    show_default=False,
+    autocompletion=known_programs,
+)
+
 MEANING = "meaning"
 """A function of this name in a program file says in plain Python what is meant."""
 
 
 def write_tests(
-    program: Annotated[str, NAMED],
+    program: Annotated[str, PROGRAM],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The file to write. By default test_NAME.py."),
@@ -99,6 +106,11 @@ def _sections(name: str, path: Path) -> tuple[str, list[Section]]:
     from handcraft.cli.sources import find
     from handcraft.formats import is_checkpoint
 
+    if name == "-":
+        raise CommandError(
+            "a test file reads its program each time, and standard input can be read once",
+            fix="save the rules as a .rules file, and name it",
+        )
     folder = Path(name)
     if folder.is_dir() and not is_checkpoint(folder):
         return _foreign(folder, path)
@@ -130,13 +142,13 @@ def _known(name: str, found: Found, path: Path) -> tuple[str, list[Section]]:
     from handcraft.testing import thinnest_margin
     from handcraft.testing.rule_cases import rule_cases
 
-    if isinstance(found.source, Expressions):
+    folder = found.folder
+    if isinstance(found.source, Expressions) or (folder is not None and folder.values is not None):
         raise CommandError(
             f"{name} has expressions without rules, and what is tested is which token follows",
             fix="name a program with rules, circuits or a folder",
         )
     shown, load = _loading(name, found, path)
-    folder = found.folder
     model = compile_program(found.source).model if folder is None else folder.model
     meant: Program | Circuits = found.means or found.source
     said = "program" if isinstance(meant, Program) else "circuits"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from handcraft.errors import PromptError
+from handcraft.errors import ProgramError, PromptError
 from handcraft.language import Program, Prompts
 from handcraft.language.regular.matching import Matching
 from handcraft.testing.means.meaning import Meaning, MeantByProgram
@@ -166,8 +166,15 @@ def trials_of(
         seed: of the random ones.
 
     Raises:
-        PromptError: nothing says how long prompts may be.
+        PromptError: nothing says how long prompts may be, or they may have no tokens.
+        ProgramError: a regular expression cannot be read.
     """
+    if longest is not None and longest < 1:
+        raise PromptError(
+            f"prompts of up to {longest} tokens have nothing to predict from",
+            where=f"longest={longest}",
+            fix="give longest=1 or more",
+        )
     vocabulary = Vocabulary(meaning.vocabulary.tokens)
     own = meaning.prompts
     if own is None and isinstance(model, OfHandcraft):
@@ -189,7 +196,11 @@ def trials_of(
                 where="a function and a model without a number of positions",
                 fix="give longest=, the most tokens of a prompt",
             )
-        prompts = Prompts(vocabulary, most, inputs=given)
+        try:
+            prompts = Prompts(vocabulary, most, inputs=given)
+        except ProgramError as error:
+            where = "the third argument, which restricts the prompts"
+            raise ProgramError(error.what, where=where, fix=error.fix) from None
     program = meaning.program if isinstance(meaning, MeantByProgram) else None
     most = prompts.longest_input if longest is None else min(longest, prompts.longest_input)
     return Trials(prompts, most, every_up_to, sample, seed, program)

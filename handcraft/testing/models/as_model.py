@@ -57,7 +57,8 @@ def as_model(
 
     Raises:
         VocabularyError: nothing says which tokens it has.
-        ModelError: the thing cannot answer with logits, or its weights do not make a model.
+        ModelError: the thing cannot answer with logits, computes values in place of logits, or its
+            weights do not make a model.
         CheckpointError: the folder cannot be read.
     """
     if isinstance(thing, Answering):
@@ -72,6 +73,12 @@ def as_model(
         if not isinstance(read, Model | Checkpoint):
             known = known or read_vocabulary(folder, read.config.vocab_size)
         thing = read
+    if isinstance(thing, Checkpoint) and thing.values is not None:
+        raise ModelError(
+            "the model computes values and predicts no tokens, so it has no logits to compare",
+            where=name,
+            fix="give a model of rules; `handcraft verify` compares the values of this one",
+        )
     if isinstance(thing, Compiled | Checkpoint):
         prompts, thing = prompts_of(thing), thing.model
     if isinstance(thing, Mapping):

@@ -69,6 +69,8 @@ WRONG = {
     "aab -o out --n-embd 50 --n-head 7": "LayoutError: n_embd=50 dimensions do not make n_head=7",
     "aab -o out --rotate --dtype bfloat16": "PrecisionError: rotate breaks",
     "aab -o out --distractors 3 --distractors-write pairs": "LayoutError: Distract(units=3",
+    "aab -o out --rotate --distractors-write pairs": "CommandError: --distractors-write is about",
+    "aab -o aab/ --rotate": "CommandError: the disguise would replace aab, which it is made from",
     "aab -o full --rotate": "CheckpointError: full contains something else: notes.txt",
     "nowhere -o out --rotate": "CheckpointError: there is no folder nowhere",
 }

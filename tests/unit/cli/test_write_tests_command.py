@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from handcraft import Program, Prompts, compile_program, predict, save
+from handcraft import Program, Prompts, compile_program, compile_sequences, predict, save
 from handcraft.circuits import Circuits
 from handcraft.cli.sources import find
 
@@ -149,6 +149,8 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(run, files):
         (["none.py"], "there is no file and no shipped program 'none.py'"),
         (["aab", "-o", "none/test.py"], "cannot be written"),
         (["values.py"], "has expressions without rules"),
+        (["values"], "has expressions without rules"),
+        (["-"], "standard input can be read once"),
         (["empty"], "empty"),
     ],
 )
@@ -160,6 +162,7 @@ outputs = {"token": prompts.token}
 """
     (files / "values.py").write_text(values, encoding="utf-8")
     (files / "empty").mkdir()
+    save(compile_sequences({"token": Prompts("ab", context=3).token}), files / "values")
     ran = run("write-tests", *arguments)
     assert ran.status == 2
     assert says in ran.err

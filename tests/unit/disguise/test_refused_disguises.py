@@ -107,7 +107,7 @@ WRONG = {
     "another GPT-2": (lambda: Pad.like("gpt2-tiny"), "gpt2-small"),
     "heads that do not divide": (
         lambda: disguise(compile_program(AAB), [Pad(n_embd=64, n_head=7)]),
-        "n_head=8",
+        "use n_head=4, or n_embd=70 with n_head=7",
     ),
     "a narrower stream": (
         lambda: disguise(compile_program(AAB), [Pad(n_embd=12)]),
@@ -115,7 +115,11 @@ WRONG = {
     ),
     "heads too narrow": (
         lambda: disguise(compile_program(AAB), [Pad(n_embd=64, n_head=32)]),
-        "use n_head=4",
+        "use n_head=4, or n_embd=320 with n_head=32",
+    ),
+    "more heads than the width has room for": (
+        lambda: disguise(compile_program(AAB), [Pad(n_head=4)]),
+        "use n_head=1, or n_embd=40 with n_head=4",
     ),
     "a wider superposition": (lambda: disguise(compile_program(AAB), [Superpose(29)]), "fewer than 29"),
     "a seed below 0": (lambda: disguise(compile_program(AAB), [Rotate()], seed=-1), "from 0"),

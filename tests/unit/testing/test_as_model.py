@@ -10,7 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handcraft import BLOCK, Program, Vocabulary, compile_program, predict, read_checkpoint, save
+from handcraft import (
+    BLOCK,
+    Program,
+    Prompts,
+    Vocabulary,
+    compile_program,
+    compile_sequences,
+    predict,
+    read_checkpoint,
+    save,
+)
 from handcraft.errors import AnswerError, CheckpointError, ModelError, VocabularyError
 from handcraft.testing import Answering, Caching, as_model, assert_means
 from handcraft.testing.models.checked import CheckedModel
@@ -167,6 +177,10 @@ def test_tokens_are_renamed_by_their_ids(compiled):
 
 
 def test_what_has_no_tokens_or_no_answers_is_refused(tmp_path):
+    save(compile_sequences({"token": Prompts("ab", context=3).token}), tmp_path / "values")
+    for values in (tmp_path / "values", read_checkpoint(tmp_path / "values")):
+        with pytest.raises(ModelError, match="computes values and predicts no tokens"):
+            assert_means(values, AAB)
     with pytest.raises(VocabularyError, match="a function does not say which tokens it has"):
         as_model(lambda ids: [1.0])
     with pytest.raises(VocabularyError, match="the weights do not say which tokens"):

@@ -14,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handcraft import BLOCK, Program, Prompts, compile_program, predict
-from handcraft.errors import AnswerError, AssumptionError, HandcraftError, PromptError, VocabularyError
+from handcraft.errors import (
+    AnswerError,
+    AssumptionError,
+    HandcraftError,
+    ProgramError,
+    PromptError,
+    VocabularyError,
+)
 from handcraft.language import parse_rules
 from handcraft.proofs.plant import plant
 from handcraft.testing import (
@@ -303,6 +310,14 @@ def test_what_the_meaning_does_wrong_is_named(model):
         assert_means(model, "ab")
     with pytest.raises(PromptError, match="nothing says how long prompts may be"):
         assert_means(lambda ids: [1.0, 0.0], aab, vocabulary="ab")
+
+
+def test_what_the_prompts_do_wrong_is_named(model):
+    with pytest.raises(ProgramError, match="not a regular expression") as caught:
+        assert_means(model, aab, "a(")
+    assert caught.value.where == "the third argument, which restricts the prompts"
+    with pytest.raises(PromptError, match="up to 0 tokens have nothing to predict from"):
+        assert_means(model, aab, longest=0)
 
 
 def test_a_broken_assumption_is_reported():
