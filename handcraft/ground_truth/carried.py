@@ -19,7 +19,9 @@ def carried(subject: Subject, edge: Edge) -> tuple[str, ...]:
     """
     if isinstance(subject, Disguised):
         origin = subject.edges.origin(edge)
-        return () if origin is None else carried(subject.original, origin)
+        if origin is None:
+            return ()
+        subject, edge = subject.original, origin
     written = {cell for s in _written(subject, edge.source) for cell in subject.cells[s.name]}
     read = dict.fromkeys(_read(subject, edge.reader))
     return tuple(s.name for s in read if written & subject.cells[s.name])

@@ -96,8 +96,14 @@ def of_disguise(
         folder: where it was written.
 
     Raises:
-        GroundTruthError: the map is not of these two models.
+        GroundTruthError: the map is not of these two models, or the original is a disguise.
     """
+    if isinstance(original, Disguised):
+        raise GroundTruthError(
+            f"{original.name} is a disguise itself",
+            where=name,
+            fix="give the first original, and the map `first.carried.then(second.carried)`",
+        )
     if carried.old != original.model.shape or carried.new != model.shape:
         raise GroundTruthError(
             f"the map leads from {carried.old} to {carried.new}, and the models have the sizes "

@@ -132,5 +132,5 @@ PART = Part(
     "the weights, divided by the rules and values that they serve",
     (LIST_FILE, TENSORS_FILE),
     make_components,
-    "a weight of a disguise is a sum of several of its original: move components by `carried_weights`",
+    "components are written for an original: `carried_weights` moves them to its disguise",
 )

@@ -200,5 +200,5 @@ PART = Part(
     "features of every layer, and their activations",
     (FOLDER,),
     make_features,
-    "of a disguise nothing was written: `carried.direction` moves the features of the original",
+    "features are written for an original: `carried.direction` moves them to its disguise",
 )

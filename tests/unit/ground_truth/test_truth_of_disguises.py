@@ -155,6 +155,20 @@ def test_a_map_of_other_sizes_is_refused():
         of_disguise(original("parity"), made.model, made.carried)
 
 
+def test_a_disguise_of_a_disguise_has_the_first_original(tmp_path):
+    first = disguise(compiled("aab"), [Split(2, 2)], seed=1)
+    first.save(tmp_path / "first")
+    second = disguise(tmp_path / "first", [Rotate()], seed=2)
+    second.save(tmp_path / "second")
+    subject = of_checkpoint(read_checkpoint(tmp_path / "second"))
+    assert carry_circuit(subject, pairs=32, seed=0).true
+    before = of_disguise(original("aab"), first.model, first.carried)
+    with pytest.raises(GroundTruthError, match="is a disguise itself"):
+        of_disguise(before, second.model, second.carried)
+    joined = of_disguise(original("aab"), second.model, first.carried.then(second.carried))
+    assert all(v.tally.is_right for v in causal_model(joined, Wanted(32)).variables)
+
+
 def test_an_edge_that_is_true_no_more_is_an_error():
     subject = disguised("aab")
     tensors = {name: tensor.copy() for name, tensor in subject.model.tensors.items()}
@@ -193,7 +207,7 @@ def test_a_folder_says_the_same_as_the_disguise_in_memory(name, tmp_path):
 def test_what_a_disguise_has_not_is_left_out_with_the_reason(tmp_path):
     written = write_ground_truth(disguised("aab"), tmp_path / "out", wanted=Wanted(examples=32))
     assert [part for part, _ in written.left_out] == ["features", "components", "freeze"]
-    with pytest.raises(GroundTruthError, match="sum of several"):
+    with pytest.raises(GroundTruthError, match="written for an original"):
         write_ground_truth(disguised("aab"), tmp_path / "other", what=["components"])
 
 
