@@ -10,8 +10,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from handcraft import compile_program, disguise
-from handcraft.cli.sources import find
+from handcraft import disguise
+from handcraft.cli.sources import compile_found, find
+from handcraft.compiler import Compiled
 from handcraft.disguise import Distract, Permute, Rotate, Split
 from handcraft.ground_truth import Wanted, of_compiled, of_disguise
 from handcraft.ground_truth.causal.part import make_causal
@@ -22,7 +23,8 @@ TRANSFORMS = (Split(2, 2), Distract(1, 8), Permute(), Rotate())
 
 def row(name: str) -> str:
     """The row of a program."""
-    compiled = compile_program(find(name, ()).source)
+    compiled = compile_found(find(f"programs/{name}.py", ()).source)
+    assert isinstance(compiled, Compiled)
     original = of_compiled(compiled, name)
     made = disguise(compiled, TRANSFORMS, seed=1)
     subject = of_disguise(original, made.model, made.carried, name=name)
@@ -33,10 +35,11 @@ def row(name: str) -> str:
     true = make_circuit(original, Wanted()).summary["true"]
     kept, asked = circuit["answers_kept_by_circuit"]
     inert = circuit["inert"]
+    exchanged = f"{causal['right']:,} of {causal['interventions']:,}"
     return (
         f"| `{name}` | {true} | {circuit['edges']} | {circuit['true']} | {inert['added']} "
         f"| {inert['largest_logit_change']:.1g} | {kept:,} of {asked:,} "
-        f"| {causal['variables']} | {causal['right']:,} of {causal['interventions']:,} | {seconds:.1f} |"
+        f"| {causal['variables']} | {exchanged} | {seconds:.1f} |"
     )
 
 
