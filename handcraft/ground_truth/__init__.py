@@ -1,5 +1,6 @@
 """What is true of a compiled model, in files to judge interpretability tools with."""
 
+from handcraft.ground_truth.disguised import of_disguise
 from handcraft.ground_truth.located import Located, locate
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.parts import PARTS
@@ -18,5 +19,6 @@ __all__ = [
     "locate",
     "of_checkpoint",
     "of_compiled",
+    "of_disguise",
     "write_ground_truth",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from handcraft.circuits import Subspace
+from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.edge_graph import Edge, Reader, Source
 from handcraft.ground_truth.subject import Subject
 from handcraft.weights import Layer
@@ -16,6 +17,11 @@ def carried(subject: Subject, edge: Edge) -> tuple[str, ...]:
     A source also writes to subspaces that it clears. Then another value is stored in the same
     dimensions, and that value is what the reader reads.
     """
+    if isinstance(subject, Disguised):
+        origin = subject.edges.origin(edge)
+        if origin is None:
+            return ()
+        subject, edge = subject.original, origin
     written = {cell for s in _written(subject, edge.source) for cell in subject.cells[s.name]}
     read = dict.fromkeys(_read(subject, edge.reader))
     return tuple(s.name for s in read if written & subject.cells[s.name])

@@ -48,6 +48,8 @@ class Witness:
         wrong: the id of the answer after it when the edge is patched.
         effect: how much of the margin of the right token the patch takes away, as a share: more than 1.
         alone: whether only this edge is patched; else all edges outside the circuit are patched too.
+        copies: the names of edges that are patched with it, since they were made of the same edge of
+            the original: those of the copies of a head that was split.
     """
 
     clean: tuple[int, ...]
@@ -56,6 +58,7 @@ class Witness:
     wrong: int
     effect: float
     alone: bool = True
+    copies: tuple[str, ...] = ()
 
     @property
     def changed(self) -> int:
@@ -69,7 +72,8 @@ class Finding:
 
     Args:
         edge: the edge.
-        connection: what the weights prove about it; see `Connections`.
+        connection: what the weights prove about it; of a disguise, what those of its original prove. See
+            `Connections`.
         witness: shows that an answer depends on it; None where none was found.
         tried: after how many prompts it was patched.
         effect: the largest share of a logit margin that was lost by patching it; that of the witness,
@@ -177,19 +181,19 @@ def find_circuit(subject: Subject, *, pairs: int, seed: int) -> Circuit:
             waiting += [f.edge for f in found.values() if f.connection in ("unread", "scale")]
         is_all = each.is_all
         tried += sum(map(len, each.by_length))
-        for part, clean, corrupted in _runs(subject, patched, each.by_length):
+        for part, clean, corrupted in run_pairs(subject, patched, each.by_length):
             for edge in waiting:
                 if found[edge].witness is None:
                     logits = patched.patched(clean, corrupted, [edge])
-                    found[edge] = _judged(found[edge], subject, part, clean.logits, logits)
+                    found[edge] = judged(found[edge], subject, part, clean.logits, logits)
     found |= {f.edge: f for f in _needed_together(subject, patched, first, tuple(found.values()))}
     findings = tuple(found.values())
-    kept, asked = _kept(subject, patched, first, [f.edge for f in findings if not f.is_true])
-    examples = tuple(_examples(subject, first))
+    kept, asked = count_kept(subject, patched, first, [f.edge for f in findings if not f.is_true])
+    examples = tuple(example_pairs(subject, first))
     return Circuit(patched.graph, findings, examples, tried, is_all, kept, asked)
 
 
-def _runs(
+def run_pairs(
     subject: Subject, patched: PatchedModel, pairs: Iterable[Pairs]
 ) -> Iterator[tuple[Pairs, Run, Run]]:
     """Both runs of some pairs, few enough at a time."""
@@ -249,7 +253,7 @@ def _margins(logits: Array, right: npt.NDArray[np.int64]) -> tuple[Array, npt.ND
     return own - others[every, best], best
 
 
-def _judged(finding: Finding, subject: Subject, pairs: Pairs, clean: Array, patched: Array) -> Finding:
+def judged(finding: Finding, subject: Subject, pairs: Pairs, clean: Array, patched: Array) -> Finding:
     """A finding after the edge was patched on some pairs."""
     rows, places, right = _asked(subject, pairs)
     if not len(rows):
@@ -292,31 +296,31 @@ def _needed_together(
     possible are patched so that none changes; each that is left then has a witness beside those.
     """
     outside = [finding.edge for finding in findings if not finding.is_true]
-    kept, asked = _kept(subject, patched, pairs, outside)
+    kept, asked = count_kept(subject, patched, pairs, outside)
     if kept == asked:
         return
     needed = [finding for finding in findings if finding.is_open]
     outside = [finding.edge for finding in findings if not finding.is_true and not finding.is_open]
     for finding in list(needed):
-        kept, asked = _kept(subject, patched, pairs, [*outside, finding.edge])
+        kept, asked = count_kept(subject, patched, pairs, [*outside, finding.edge])
         if kept == asked:
             needed.remove(finding)
             outside.append(finding.edge)
     for finding in needed:
-        for part, clean, corrupted in _runs(subject, patched, pairs):
+        for part, clean, corrupted in run_pairs(subject, patched, pairs):
             logits = patched.patched(clean, corrupted, [*outside, finding.edge])
-            judged = _judged(finding, subject, part, clean.logits, logits)
-            if judged.witness is not None:
-                yield replace(judged, witness=replace(judged.witness, alone=False))
+            found = judged(finding, subject, part, clean.logits, logits)
+            if found.witness is not None:
+                yield replace(found, witness=replace(found.witness, alone=False))
                 break
 
 
-def _kept(
+def count_kept(
     subject: Subject, patched: PatchedModel, pairs: Sequence[Pairs], outside: Sequence[Edge]
 ) -> tuple[int, int]:
     """How many answers stay when all edges outside a circuit are patched, and of how many."""
     kept = asked = 0
-    for part, clean, corrupted in _runs(subject, patched, pairs):
+    for part, clean, corrupted in run_pairs(subject, patched, pairs):
         logits = patched.patched(clean, corrupted, outside)
         rows, places, right = _asked(subject, part)
         margins, _ = _margins(logits[rows, places], right)
@@ -325,7 +329,7 @@ def _kept(
     return kept, asked
 
 
-def _examples(subject: Subject, pairs: Sequence[Pairs]) -> Iterator[Example]:
+def example_pairs(subject: Subject, pairs: Sequence[Pairs]) -> Iterator[Example]:
     """One pair of prompts of each pair of texts: up to the last position with different answers."""
     ids = subject.model.vocabulary.numbers
     is_causal = subject.model.architecture.causal

@@ -15,7 +15,9 @@ import numpy as np
 
 from handcraft.display import count
 from handcraft.ground_truth.carried import carried
-from handcraft.ground_truth.circuit import Circuit, Finding, find_circuit
+from handcraft.ground_truth.carry_circuit import carry_circuit
+from handcraft.ground_truth.circuit import Circuit, Finding, Witness, find_circuit
+from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.subject import Subject
@@ -32,7 +34,10 @@ DIGITS = 6
 
 def make_circuit(subject: Subject, wanted: Wanted) -> Made:
     """The true circuit of a model, as files."""
-    circuit = find_circuit(subject, pairs=wanted.examples, seed=wanted.seed)
+    if isinstance(subject, Disguised):
+        circuit = carry_circuit(subject, pairs=wanted.examples, seed=wanted.seed)
+    else:
+        circuit = find_circuit(subject, pairs=wanted.examples, seed=wanted.seed)
     files = {
         CIRCUIT: json_bytes(_graph_data(circuit)),
         EDGES: json_bytes({"edges": {f.edge.name: _edge_data(subject, f) for f in circuit.findings}}),
@@ -69,11 +74,14 @@ def _edge_data(subject: Subject, finding: Finding) -> dict[str, object]:
 def _summary(circuit: Circuit) -> dict[str, object]:
     """What the manifest says."""
     connections = Counter(finding.connection for finding in circuit.findings)
-    scale = [finding for finding in circuit.findings if finding.connection == "scale"]
+    scale = [f for f in circuit.findings if f.connection in MEASURED and not f.is_true]
+    of_disguise = {name: connections[name] for name in ("moved", "added") if connections[name]}
     return {
         "edges": len(circuit.findings),
         "true": len(circuit.true),
-        "true_alone": sum(f.witness is not None and f.witness.alone for f in circuit.true),
+        "true_alone": sum(
+            f.witness is not None and _patched(f.witness) == "alone" for f in circuit.true
+        ),
         "no_pair_found": [
             {
                 "edge": f.edge.name,
@@ -85,7 +93,8 @@ def _summary(circuit: Circuit) -> dict[str, object]:
         ],
         "inert": {
             "proved": connections["unused"] + connections["unread"],
-            "proved_up_to_scale": len(scale),
+            "proved_up_to_scale": connections["scale"],
+            **of_disguise,
             "largest_effect": _rounded(max((f.effect for f in scale), default=0.0)),
             "largest_logit_change": _rounded(max((f.moved for f in scale), default=0.0)),
         },
@@ -96,10 +105,12 @@ def _summary(circuit: Circuit) -> dict[str, object]:
 
 
 def _lines(circuit: Circuit) -> tuple[str, ...]:
-    false = len(circuit.findings) - len(circuit.true) - len(circuit.open)
+    added = sum(f.connection == "added" and not f.is_true for f in circuit.findings)
+    false = len(circuit.findings) - len(circuit.true) - len(circuit.open) - added
+    of_added = f"; {added:,} of heads that were added" if added else ""
     lines = [
         f"{len(circuit.findings):,} edges: {len(circuit.true)} that some answer depends on, each with "
-        f"a pair of prompts; {false:,} that carry nothing that is read",
+        f"a pair of prompts; {false:,} that carry nothing that is read{of_added}",
         f"{circuit.kept:,} of {circuit.asked:,} answers stay when all other edges are patched at once",
     ]
     if circuit.open:
@@ -110,8 +121,15 @@ def _lines(circuit: Circuit) -> tuple[str, ...]:
     return tuple(lines)
 
 
-PATCHED = {True: "alone", False: "with all edges outside the circuit"}
-"""What is patched so that the answer of a witness changes: the edge alone, or others too."""
+MEASURED = ("scale", "moved", "added")
+"""How edges are connected of which it is measured, and not proved, that nothing depends on them."""
+
+
+def _patched(witness: Witness) -> str:
+    """What is patched so that the answer of a witness changes: the edge alone, or others too."""
+    others = [*witness.copies, *([] if witness.alone else ["all edges outside the circuit"])]
+    return f"with {' and '.join(others)}" if others else "alone"
+
 
 SHOWN = 3
 """How many edges without a pair are printed."""
@@ -125,7 +143,7 @@ def _pairs(subject: Subject, circuit: Circuit) -> bytes:
         (
             *_row(subject, w.clean, w.corrupted, w.right, w.wrong),
             f.edge.name,
-            PATCHED[w.alone],
+            _patched(w),
             w.changed,
             rule,
         )

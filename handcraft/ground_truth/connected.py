@@ -21,10 +21,11 @@ from handcraft.ground_truth.edge_graph import Edge, EdgeGraph, Reader, Source
 from handcraft.model import Model
 from handcraft.model.attention import Array
 
-Connection: TypeAlias = Literal["read", "unused", "unread", "scale"]
+Connection: TypeAlias = Literal["read", "unused", "unread", "scale", "moved", "added"]
 """What the weights say of an edge: the reader reads what the source adds; the source adds nothing, or
 nothing depends on the reader; nothing of it is read, and there is no LayerNorm; or nothing of it is
-read, and only the scale of the LayerNorm can move."""
+read, and only the scale of the LayerNorm can move. Of an edge of a disguise: it was made of an edge
+that carries nothing that is read; or an end of it was added, so that the original has no such edge."""
 
 
 @dataclass(frozen=True, eq=False)

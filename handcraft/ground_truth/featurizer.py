@@ -35,12 +35,14 @@ class Featurizer:
         constant: [width].
         write: [n_embd, width]; if a coordinate grows by 1, its column is added to the stream.
         shared: the dimensions that these subspaces share with others.
+        spanned: an orthonormal basis, where dimensions say nothing of it.
     """
 
     read: Array = field(repr=False)
     constant: Array = field(repr=False)
     write: Array = field(repr=False)
     shared: tuple[int, ...] = ()
+    spanned: Array | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, subspaces: Sequence[Subspace], layout: Layout) -> Featurizer:
@@ -69,6 +71,8 @@ class Featurizer:
         Tools that use orthogonal projections exchange only this part. It leaves out dimensions that
         are shared with other subspaces, so the mean of the stream may change.
         """
+        if self.spanned is not None:
+            return self.spanned
         own = self.write.copy()
         own[list(self.shared)] = 0
         return np.asarray(own / np.linalg.norm(own, axis=0))

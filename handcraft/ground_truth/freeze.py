@@ -38,4 +38,10 @@ def make_freeze(subject: Subject, wanted: Wanted) -> Made:
     return Made({FILE: safetensors_bytes(masks, {"true": "frozen"})}, summary, (line,))
 
 
-PART = Part("freeze", "which numbers training must not change", (FILE,), make_freeze)
+PART = Part(
+    "freeze",
+    "which numbers training must not change",
+    (FILE,),
+    make_freeze,
+    "the compiled part of a disguise is spread over all of its dimensions, so none is free",
+)

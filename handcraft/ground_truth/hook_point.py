@@ -61,4 +61,4 @@ def model_state(subject: Subject, state: int) -> int:
         return 0
     block, is_after_mlp = divmod(state - 1, 2)
     layers = [number for number, layer in enumerate(subject.layers) if layer.block == block]
-    return 2 * layers[-1] + 2 if is_after_mlp else 2 * layers[0] + 1
+    return subject.done(2 * layers[-1] + 2 if is_after_mlp else 2 * layers[0] + 1)

@@ -120,7 +120,8 @@ def state_name(subject: Subject, state: int) -> str:
         return "embedding"
     block, is_after_mlp = divmod(state - 1, 2)
     layers = [n for n, layer in enumerate(subject.layers) if layer.block == block]
-    return f"h.{layers[-1]}.output" if is_after_mlp else f"h.{layers[0]}.after_attention"
+    done = subject.done(2 * layers[-1] + 2 if is_after_mlp else 2 * layers[0] + 1)
+    return f"h.{(done - 1) // 2}.{'output' if is_after_mlp else 'after_attention'}"
 
 
 def _values(subject: Subject) -> Iterator[tuple[str, list[Stored]]]:

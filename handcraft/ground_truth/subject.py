@@ -10,12 +10,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from handcraft.circuits import Circuits
+from handcraft.circuits import Circuits, Subspace
 from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.compiler.passes.ir import Attend
 from handcraft.compiler.passes.run_nodes import matched, run_nodes
 from handcraft.errors import GroundTruthError
 from handcraft.formats import Checkpoint
+from handcraft.ground_truth.featurizer import Featurizer
 from handcraft.language import Program, Prompts
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Node, walk
@@ -79,6 +80,14 @@ class Subject:
             for stored in self.stored
         }
 
+    def done(self, done: int) -> int:
+        """A state of the residual stream that the plan made, as a state of the model."""
+        return done
+
+    def featurizer(self, subspaces: Sequence[Subspace]) -> Featurizer:
+        """How subspaces are read from the residual stream of the model, and written to it."""
+        return Featurizer.of(subspaces, self.layout)
+
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
         """Everything that weights serve, by its description."""
@@ -129,6 +138,10 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         GroundTruthError: its circuits, or where they are stored, are not known.
         CheckpointError: Python code says which prompts are allowed.
     """
+    if checkpoint.manifest.disguised:
+        from handcraft.ground_truth.disguised import of_disguised_folder
+
+        return of_disguised_folder(checkpoint)
     circuits, layout, model = checkpoint.circuits, checkpoint.layout, checkpoint.model
     if circuits is None or layout is None:
         raise GroundTruthError(

@@ -8,7 +8,9 @@ import numpy as np
 
 from handcraft.circuits.number import Plain
 from handcraft.display import count
+from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.json_file import json_bytes
+from handcraft.ground_truth.locate_in_disguise import locate_in_disguise
 from handcraft.ground_truth.located import Located, locate, state_name
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.subject import Subject
@@ -19,14 +21,20 @@ FILE = "values.json"
 
 def make_values(subject: Subject, wanted: Wanted) -> Made:
     """The values of a model, as data."""
-    values = locate(subject, texts=wanted.examples, seed=wanted.seed)
+    left_out: dict[str, str] = {}
+    if isinstance(subject, Disguised):
+        values, left_out = locate_in_disguise(subject, texts=wanted.examples, seed=wanted.seed)
+    else:
+        values = locate(subject, texts=wanted.examples, seed=wanted.seed)
     known = [value for value in values if value.codewords is not None]
     data = {
         "states": [state_name(subject, s) for s in range(2 * len(subject.circuits.blocks) + 1)],
         "n_embd": subject.model.shape.n_embd,
         "values": [_data(value) for value in values],
     }
-    summary = {"values": len(values), "with_codewords": len(known)}
+    summary: dict[str, object] = {"values": len(values), "with_codewords": len(known)}
+    if left_out:
+        summary["left_out"] = left_out
     line = f"{count(len(values), 'value')} located, {len(known)} of them with codewords"
     return Made({FILE: json_bytes(data)}, summary, (line,))
 

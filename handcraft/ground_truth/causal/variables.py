@@ -260,7 +260,7 @@ class _Search:
     ) -> Tally:
         """What comes of interventions at a place."""
         done = model_state(self.subject, place.state)
-        featurizer = Featurizer.of(place.subspaces, self.subject.layout)
+        featurizer = self.subject.featurizer(place.subspaces)
         return self.trials.tally(
             exchanges, done, featurizer, is_all=is_all, is_orthogonal=is_orthogonal
         )
@@ -282,7 +282,7 @@ class _Search:
             self.mechanisms.nodes[number].origin,
             place,
             model_state(self.subject, place.state),
-            Featurizer.of(place.subspaces, self.subject.layout),
+            self.subject.featurizer(place.subspaces),
             tuple(words),
             np.array([*words.values()]),
             self.places.is_exact(number, place),

@@ -132,4 +132,5 @@ PART = Part(
     "the weights, divided by the rules and values that they serve",
     (LIST_FILE, TENSORS_FILE),
     make_components,
+    "components are written for an original: `carried_weights` moves them to its disguise",
 )

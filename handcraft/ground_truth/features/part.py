@@ -195,4 +195,10 @@ def _activations(
     return safetensors_bytes(arrays, {})
 
 
-PART = Part("features", "features of every layer, and their activations", (FOLDER,), make_features)
+PART = Part(
+    "features",
+    "features of every layer, and their activations",
+    (FOLDER,),
+    make_features,
+    "features are written for an original: `carried.direction` moves them to its disguise",
+)
