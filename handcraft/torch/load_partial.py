@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +95,15 @@ def load(
         The model, its compiled part, and how it began.
 
     Raises:
-        ModelError: nothing is free, or the model has no LayerNorm.
+        ModelError: nothing is free, the model has no LayerNorm, or an argument is out of range.
     """
+    if blocks < 0:
+        raise ModelError(f"blocks={blocks} cannot be added", fix="give blocks=0 or more")
+    if logit_margin is not None and not 0 < logit_margin < inf:
+        raise ModelError(
+            f"no answer can lead by logit_margin={logit_margin}",
+            fix="give a number of nats above 0, such as logit_margin=2.0",
+        )
     compiled = load_model(folder)
     if not compiled.architecture.has_norm:
         raise ModelError(

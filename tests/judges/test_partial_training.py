@@ -214,6 +214,22 @@ def test_a_model_without_a_free_part_is_refused(tmp_path, architecture, options,
     assert refused.value.fix
 
 
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"blocks": -1}, "blocks=-1 cannot be added"),
+        ({"logit_margin": 0.0}, "lead by logit_margin=0.0"),
+        ({"logit_margin": float("nan")}, "lead by logit_margin=nan"),
+    ],
+)
+def test_an_argument_out_of_range_is_refused(wide, options, what):
+    from handcraft.torch import load
+
+    with pytest.raises(ModelError, match=what) as refused:
+        load(wide, **options)
+    assert refused.value.fix
+
+
 def test_the_fix_for_a_model_without_a_free_part_works(tmp_path):
     folder = save(compile_program(induction(), architecture="gpt2"), tmp_path / "narrow")
     with pytest.raises(ModelError) as refused:
