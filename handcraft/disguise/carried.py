@@ -111,7 +111,7 @@ class Carried:
     def reading(self, vector: npt.ArrayLike) -> Array:
         """The vector whose inner product with the new stream is that of `vector` with the old one.
 
-        Where readers apply LayerNorm, subtract the mean of the new stream first: distractors write to it.
+        Where readers apply LayerNorm, subtract the mean of the new stream first: distractors write it.
 
         Linear probes and the columns of weights that read the stream are such vectors.
 

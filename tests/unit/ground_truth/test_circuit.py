@@ -93,6 +93,24 @@ def test_edges_of_random_expressions_are_necessary_or_inert(program, architectur
     assert_circuit(subject)
 
 
+@pytest.mark.parametrize("architecture", ["gpt2", "block"])
+def test_edges_that_only_make_two_tokens_equally_likely_are_not_true_alone(architecture):
+    """Patching one of two edges that say the same leaves a tie, which changes no answer."""
+    prompts = Prompts("ab", 2)
+    rules = [
+        predict("b").after("aa"),
+        predict("a").when(prompts.token == "a"),
+        predict({"a": 1.0}).otherwise(),
+    ]
+    program = Program(prompts=prompts, rules=rules)
+    subject = of_compiled(compile_program(program, architecture=architecture))
+    circuit = assert_circuit(subject)
+    assert circuit.is_all
+    if architecture == "gpt2":
+        ties = [finding for finding in circuit.open if finding.effect > 0.9]
+        assert names(ties) == ["input->m0", "a0.h0->m0", "m0->m1"]
+
+
 def test_the_circuit_of_aab():
     circuit = assert_circuit(of_compiled(compiled("aab")), pairs=256)
     assert names(circuit.true) == ["input->a0.h0<v>", "input->m0", "a0.h0->m0", "m0->logits"]
