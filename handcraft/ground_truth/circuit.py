@@ -72,7 +72,7 @@ class Finding:
 
     Args:
         edge: the edge.
-        connection: what the weights prove about it; of a disguise, what those of its original prove. See
+        connection: what the weights prove about it; of a disguise, those of its original. See
             `Connections`.
         witness: shows that an answer depends on it; None where none was found.
         tried: after how many prompts it was patched.
