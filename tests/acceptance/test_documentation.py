@@ -40,6 +40,7 @@ def arguments_of(command: str) -> list[str]:
 def test_a_page_shows_what_its_commands_print(page, tmp_path, monkeypatch, capsys):
     shutil.copytree(ROOT / "programs", tmp_path / "programs")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it; a page shows whole lines
     for command, expected in examples(page):
         monkeypatch.setattr(sys, "argv", ["handcraft", *arguments_of(command)])
         try:
