@@ -13,7 +13,7 @@ from measuring import print_table
 from handcraft.cli.shipped import shipped_programs
 from handcraft.cli.sources import compile_found, find
 from handcraft.ground_truth import of_compiled
-from handcraft.ground_truth.circuit import find_circuit
+from handcraft.ground_truth.circuit.find_circuit import find_circuit
 
 PAIRS = 256
 """As `handcraft ground-truth` has it by default."""

@@ -16,7 +16,7 @@ from handcraft.compiler import Compiled
 from handcraft.disguise import Distract, Permute, Rotate, Split
 from handcraft.ground_truth import Wanted, of_compiled, of_disguise
 from handcraft.ground_truth.causal.part import make_causal
-from handcraft.ground_truth.circuit_json import make_circuit
+from handcraft.ground_truth.circuit.part import make_circuit
 
 TRANSFORMS = (Split(2, 2), Distract(1, 8), Permute(), Rotate())
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from handcraft.display import count
 from handcraft.errors import ModelError
-from handcraft.ground_truth.edge_graph import Edge
-from handcraft.ground_truth.patched import PatchedModel
+from handcraft.ground_truth.circuit.edge_graph import Edge
+from handcraft.ground_truth.circuit.patched import PatchedModel
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.model.checked_input import checked_ids

@@ -7,8 +7,8 @@ from gallery import compiled
 from slow_patching import slow_logits
 
 from handcraft.ground_truth import of_compiled
-from handcraft.ground_truth.carried import carried
-from handcraft.ground_truth.circuit import find_circuit
+from handcraft.ground_truth.circuit.carried import carried
+from handcraft.ground_truth.circuit.find_circuit import find_circuit
 
 TRUE = {
     "aab": 4, "add": 12, "counter_machine": 6, "dyck1": 9, "flipflop": 6, "induction": 11, "median": 5,

@@ -15,8 +15,8 @@ from eap_ig import answers, area_under_roc, attribute, evaluate, last_logits, re
 from handcraft import read_checkpoint
 from handcraft.cli.sources import compile_found, find
 from handcraft.ground_truth import Wanted, of_compiled, write_ground_truth
-from handcraft.ground_truth.edge_graph import EdgeGraph
-from handcraft.ground_truth.patched import PatchedModel
+from handcraft.ground_truth.circuit.edge_graph import EdgeGraph
+from handcraft.ground_truth.circuit.patched import PatchedModel
 
 NAMES = [
     "aab", "add", "by_hand", "caesar", "dyck1", "flipflop", "grammar", "histogram", "induction", "ioi",

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 from interchange import CausalFolder, Projected, count_right
-from small_programs import adder
+from truth_programs import adder
 
 from handcraft import compile_program
 from handcraft.cli.sources import compile_found, find

@@ -10,8 +10,8 @@ import pytest
 from gallery import compiled, facts
 from hypothesis import given, settings
 from safetensors.numpy import load
-from small_programs import adder, echo, twice
 from sweeps import sweep
+from truth_programs import adder, echo, twice
 
 from handcraft import (
     Program,

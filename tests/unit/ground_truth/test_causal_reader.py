@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from gallery import facts
 from hypothesis import given, settings
-from small_programs import adder, echo, twice
 from sweeps import sweep
+from truth_programs import adder, echo, twice
 
 from handcraft import compile_program
 from handcraft.errors import CompileError, GroundTruthError

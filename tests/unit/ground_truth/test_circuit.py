@@ -15,9 +15,9 @@ from sweeps import sweep
 from handcraft import Model, Program, Prompts, compile_program, compile_sequences, predict
 from handcraft.errors import CompileError, GroundTruthError
 from handcraft.ground_truth import of_compiled
-from handcraft.ground_truth.carried import carried
-from handcraft.ground_truth.circuit import find_circuit
-from handcraft.ground_truth.pairs import pair_rounds
+from handcraft.ground_truth.circuit.carried import carried
+from handcraft.ground_truth.circuit.find_circuit import find_circuit
+from handcraft.ground_truth.circuit.pairs import pair_rounds
 from handcraft.testing import rule_programs, sequence_programs
 
 

@@ -13,8 +13,8 @@ from gallery import compiled
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict
 from handcraft.errors import GroundTruthError
 from handcraft.ground_truth import Wanted, of_compiled
-from handcraft.ground_truth.circuit_json import make_circuit
-from handcraft.ground_truth.edge_graph import EdgeGraph
+from handcraft.ground_truth.circuit.edge_graph import EdgeGraph
+from handcraft.ground_truth.circuit.part import make_circuit
 
 
 def made(subject, examples=48):

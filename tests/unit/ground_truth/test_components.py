@@ -9,8 +9,8 @@ import pytest
 from gallery import compiled, facts
 from hypothesis import given, settings
 from safetensors.numpy import load
-from small_programs import adder
 from sweeps import sweep
+from truth_programs import adder
 
 from handcraft import Program, Prompts, compile_program, predict
 from handcraft.errors import CompileError, GroundTruthError

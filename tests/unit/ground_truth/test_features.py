@@ -9,8 +9,8 @@ import pytest
 from gallery import compiled, facts
 from hypothesis import given, settings
 from safetensors.numpy import load
-from small_programs import adder, twice
 from sweeps import sweep
+from truth_programs import adder, twice
 
 from handcraft import compile_program, compile_sequences
 from handcraft.errors import CompileError

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from gallery import facts
 from hypothesis import given, settings
-from small_programs import adder
 from sweeps import sweep
+from truth_programs import adder
 
 from handcraft import Program, Prompts, predict, select
 from handcraft.errors import GroundTruthError

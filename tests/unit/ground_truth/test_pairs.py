@@ -9,7 +9,7 @@ import pytest
 from gallery import compiled
 
 from handcraft.ground_truth import of_compiled
-from handcraft.ground_truth.pairs import pair_rounds
+from handcraft.ground_truth.circuit.pairs import pair_rounds
 
 NAMES = ["add", "dyck1", "flipflop", "grammar", "histogram", "induction", "ioi", "parity", "sort"]
 

@@ -12,8 +12,8 @@ from slow_patching import slow_logits
 from sweeps import sweep
 
 from handcraft import BLOCK, compile_program
-from handcraft.ground_truth.edge_graph import EdgeGraph
-from handcraft.ground_truth.patched import PatchedModel
+from handcraft.ground_truth.circuit.edge_graph import EdgeGraph
+from handcraft.ground_truth.circuit.patched import PatchedModel
 from handcraft.testing import rule_programs, sequence_programs
 
 

@@ -16,16 +16,16 @@ from handcraft.disguise.carried import Place, unchanged
 from handcraft.errors import GroundTruthError
 from handcraft.formats import read_checkpoint
 from handcraft.ground_truth import Wanted, of_checkpoint, of_compiled, of_disguise, write_ground_truth
-from handcraft.ground_truth.carried import carried
-from handcraft.ground_truth.carry_circuit import carry_circuit
 from handcraft.ground_truth.causal.variables import causal_model
-from handcraft.ground_truth.circuit import find_circuit
+from handcraft.ground_truth.circuit.carried import carried
+from handcraft.ground_truth.circuit.carry_circuit import carry_circuit
+from handcraft.ground_truth.circuit.find_circuit import find_circuit
+from handcraft.ground_truth.circuit.pairs import pair_rounds
 from handcraft.ground_truth.contexts import drawn_texts
 from handcraft.ground_truth.featurizer import stream_states
 from handcraft.ground_truth.hook_point import model_state
 from handcraft.ground_truth.locate_in_disguise import locate_in_disguise
 from handcraft.ground_truth.located import locate
-from handcraft.ground_truth.pairs import pair_rounds
 
 PROGRAMS = ["aab", "induction", "parity"]
 ALL = (Split(2, 2), Distract(1, 8), Permute(), Rotate())

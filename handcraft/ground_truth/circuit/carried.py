@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from handcraft.circuits import Subspace
+from handcraft.ground_truth.circuit.edge_graph import Edge, Reader, Source
 from handcraft.ground_truth.disguised import Disguised
-from handcraft.ground_truth.edge_graph import Edge, Reader, Source
 from handcraft.ground_truth.subject import Subject
 from handcraft.weights import Layer
 

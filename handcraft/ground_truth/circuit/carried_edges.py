@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handcraft.disguise.carried import Carried
-from handcraft.ground_truth.edge_graph import Edge, EdgeGraph, Reader, Source
+from handcraft.ground_truth.circuit.edge_graph import Edge, EdgeGraph, Reader, Source
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from handcraft.ground_truth.edge_graph import Edge, EdgeGraph, Reader, Source
+from handcraft.ground_truth.circuit.edge_graph import Edge, EdgeGraph, Reader, Source
 from handcraft.model import Model
 from handcraft.model.attention import Array
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.ground_truth.edge_graph import Edge, EdgeGraph, Reader
+from handcraft.ground_truth.circuit.edge_graph import Edge, EdgeGraph, Reader
 from handcraft.model import Model
 from handcraft.model.activation import ACTIVATIONS
 from handcraft.model.attention import Array, attend

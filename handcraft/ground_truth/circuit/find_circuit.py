@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import GroundTruthError
-from handcraft.ground_truth.connected import Connection, Connections
-from handcraft.ground_truth.edge_graph import Edge, EdgeGraph
-from handcraft.ground_truth.pairs import Pairs, pair_rounds
-from handcraft.ground_truth.patched import PatchedModel, Run
+from handcraft.ground_truth.circuit.connected import Connection, Connections
+from handcraft.ground_truth.circuit.edge_graph import Edge, EdgeGraph
+from handcraft.ground_truth.circuit.pairs import Pairs, pair_rounds
+from handcraft.ground_truth.circuit.patched import PatchedModel, Run
 from handcraft.ground_truth.subject import Subject
 from handcraft.model.attention import Array
 from handcraft.progress import advance

@@ -14,7 +14,9 @@ from itertools import islice
 import numpy as np
 
 from handcraft.errors import GroundTruthError
-from handcraft.ground_truth.circuit import (
+from handcraft.ground_truth.circuit.connected import Connection, Connections
+from handcraft.ground_truth.circuit.edge_graph import Edge
+from handcraft.ground_truth.circuit.find_circuit import (
     Circuit,
     Finding,
     Witness,
@@ -24,11 +26,9 @@ from handcraft.ground_truth.circuit import (
     judged,
     run_pairs,
 )
-from handcraft.ground_truth.connected import Connection, Connections
+from handcraft.ground_truth.circuit.pairs import Pairs, pair_rounds
+from handcraft.ground_truth.circuit.patched import PatchedModel
 from handcraft.ground_truth.disguised import Disguised
-from handcraft.ground_truth.edge_graph import Edge
-from handcraft.ground_truth.pairs import Pairs, pair_rounds
-from handcraft.ground_truth.patched import PatchedModel
 
 
 def carry_circuit(subject: Disguised, *, pairs: int, seed: int) -> Circuit:

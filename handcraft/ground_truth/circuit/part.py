@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from handcraft.display import count
-from handcraft.ground_truth.carried import carried
-from handcraft.ground_truth.carry_circuit import carry_circuit
-from handcraft.ground_truth.circuit import Circuit, Finding, Witness, find_circuit
+from handcraft.ground_truth.circuit.carried import carried
+from handcraft.ground_truth.circuit.carry_circuit import carry_circuit
+from handcraft.ground_truth.circuit.find_circuit import Circuit, Finding, Witness, find_circuit
 from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
