@@ -22,7 +22,7 @@ from handcraft_check.prove import prove
 
 distributed = judge("distributed")
 
-SMALL = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "truth_programs.py"))
+SMALL = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "small_programs.py"))
 
 
 @pytest.fixture(scope="module")

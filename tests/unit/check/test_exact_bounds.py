@@ -36,7 +36,7 @@ from handcraft_check.layers.layer_norm import layer_norm
 from handcraft_check.layers.scores import scaled
 from handcraft_check.prove import prove
 
-SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "truth_programs.py"))
+SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "small_programs.py"))
 NAMES = [*SMALL["programs"]()]
 QUICK = ("latest", "count", "mean", "aab", "patterns", "parity", "sum", "window")
 

@@ -19,7 +19,7 @@ from handcraft_check.by_cases.proof import Proof
 from handcraft_check.errors import CheckError
 from handcraft_check.prove import prove
 
-SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "truth_programs.py"))
+SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "small_programs.py"))
 NAMES = ("induction", "carry", "parity", "mean", "adder_ahead")
 
 

@@ -20,7 +20,7 @@ JUDGED = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "judged_f
 
 SIZES = (1e20, 3.4e38)
 
-PROGRAMS = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "truth_programs.py"))
+PROGRAMS = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "small_programs.py"))
 
 
 @pytest.fixture(scope="module")
