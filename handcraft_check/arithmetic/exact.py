@@ -198,6 +198,14 @@ def exactly(numbers: npt.ArrayLike) -> npt.NDArray[Any]:
     return found
 
 
+def nearest_floats(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """An array of floats or of these numbers as floats, each the nearest one."""
+    if numbers.dtype != object:
+        return np.asarray(numbers, dtype=np.float64)
+    floats = [float(n.fraction) if isinstance(n, Exact) else float(n) for n in numbers.ravel()]
+    return np.array(floats, dtype=np.float64).reshape(numbers.shape)
+
+
 def _ratio(top: int, bottom: int) -> int:
     """The nearest whole number to a quotient."""
     return (2 * top + bottom) // (2 * bottom)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.arithmetic.exact import nearest_floats
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.by_cases.states import CELL, WIDER, distinct, hull
@@ -94,7 +95,7 @@ def kinds_of_rows(rows: Bounded) -> Ids:
     count = len(rows.center)
     flat = Bounded(rows.center.reshape(count, -1), rows.error.reshape(count, -1))
     _, kinds = distinct(flat.center, flat.error)
-    _, cells = distinct(np.rint(flat.center / CELL) + 0.0)
+    _, cells = distinct(np.rint(nearest_floats(flat.center) / CELL) + 0.0)
     found, last = np.empty(count, dtype=np.int64), 0
     for cell in range(cells.max(initial=-1) + 1):
         members = np.flatnonzero(cells == cell)

@@ -157,7 +157,7 @@ def test_probabilities_cannot_be_told_by_bits_of_tokens():
     )
     with pytest.raises(LimitError, match="from the bits of tokens alone") as caught:
         compile_program(program, tokens="binary")
-    assert "--tokens binary" in caught.value.fix
+    assert "tokens='binary'" in caught.value.fix
     assert_agreement(compile_program(program, tokens="one-hot"))
 
 
