@@ -26,7 +26,7 @@ def make_freeze(subject: Subject, wanted: Wanted) -> Made:
         if left_out and "ln_" not in name:  # gains of free dimensions serve LayerNorm as a whole
             raise GroundTruthError(
                 f"{name}{list(left_out[0])} has an origin, but is not in the compiled part",
-                fix="ask for other parts with --what",
+                fix="ask for other parts",
             )
     total = sum(mask.size for mask in masks.values())
     frozen = sum(int(np.count_nonzero(mask)) for mask in masks.values())

@@ -51,7 +51,7 @@ def locate_in_disguise(
         raise GroundTruthError(
             f"no value of the original can be read from the residual stream of {subject.name}",
             where=subject.name,
-            fix="ask for other parts with --what, or leave out noise and superposition",
+            fix="ask for other parts, or leave out noise and superposition",
         )
     return tuple(found), left_out
 

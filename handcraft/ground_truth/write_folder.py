@@ -91,7 +91,7 @@ def write_ground_truth(
                 raise GroundTruthError(
                     part.of_disguise,
                     where=subject.name,
-                    fix="ask for other parts: --what values,circuit,causal",
+                    fix="ask for other parts: values,circuit,causal",
                 )
             made[part] = part.make(subject, wanted)
         except GroundTruthError as error:

@@ -109,7 +109,7 @@ def load(
         raise ModelError(
             f"{compiled.architecture.name} is no GPT-2, and transformers cannot train it",
             where=Path(folder),
-            fix="compile with --architecture gpt2",
+            fix="compile it again for gpt2",
         )
     generator = np.random.default_rng(seed)
     texts = generator.choice(
@@ -122,7 +122,7 @@ def load(
         raise ModelError(
             f"all {whole.shape.n_embd} dimensions of the residual stream are used, so nothing is free",
             where=Path(folder),
-            fix=f"compile with --n-embd {2 * whole.shape.n_embd}",
+            fix=f"compile it again with a width of {2 * whole.shape.n_embd}",
         )
     free = FreePart.of(part, texts, std, quiet, generator)
     if logit_margin is not None:

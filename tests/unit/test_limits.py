@@ -327,7 +327,7 @@ def test_tokens_as_bits_are_advised_where_they_fit(allowed):
     allowed(0.1)
     with pytest.raises(LimitError, match="tokens='binary'") as caught:
         compile_program(program, tokens="one-hot")
-    assert "--tokens binary" in caught.value.fix
+    assert "tokens='binary'" in caught.value.fix
     assert compile_program(program, tokens="binary").complete("w2 w3", 1) == "w1"
 
 

@@ -14,6 +14,7 @@ from handcraft.disguise.resize import used_heads, used_units, with_room
 from handcraft.errors import LayoutError
 from handcraft.model import Model
 from handcraft.model.attention import Array
+from handcraft.phrase import Phrase, phrase, setting
 
 Writes = Literal["mean", "pairs"]
 
@@ -83,7 +84,10 @@ class Distract:
             raise LayoutError(
                 "the model has no LayerNorm, so what is written into the mean is read",
                 where="Distract(writes='mean')",
-                fix="write opposite vectors: writes='pairs', or --distractors-write pairs",
+                fix=phrase(
+                    "write opposite vectors: ",
+                    Phrase("writes='pairs'", setting("distractors_write", "pairs").command),
+                ),
             )
         blocks = range(draft.model.shape.n_layer)
         has_mlp = [block for block in blocks if draft.model.shape.n_inner[block]]

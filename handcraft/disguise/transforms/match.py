@@ -17,6 +17,7 @@ from handcraft.disguise.weight_kinds import INITIAL
 from handcraft.errors import LayoutError
 from handcraft.model import Model
 from handcraft.model.attention import Array
+from handcraft.phrase import setting
 
 UNSEEN = 2.0**-24
 """Relative to the variance, what LayerNorm adds to it and float32 rounds away."""
@@ -65,7 +66,7 @@ class Match:
     @property
     def option(self) -> str:
         """The same on the command line."""
-        return f"--match {self.strength:g}"
+        return setting("match", f"{self.strength:g}").command
 
     def weaker(self, draft: Draft) -> Iterator[Match]:
         """The same by three quarters, by half and by a quarter of the way."""

@@ -11,6 +11,7 @@ import numpy as np
 from handcraft.disguise.draft import Draft
 from handcraft.dtype import dtype_named
 from handcraft.errors import ProofError
+from handcraft.phrase import setting
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,10 @@ class Noise:
     @property
     def option(self) -> str:
         """The same on the command line."""
-        radius = "" if self.radius is None else f" --radius {self.radius:g}"
-        return f"--noise {self.strength:g}{radius}"
+        noise = setting("noise", f"{self.strength:g}").command
+        if self.radius is None:
+            return noise
+        return f"{noise} {setting('radius', f'{self.radius:g}').command}"
 
     def weaker(self, draft: Draft) -> Iterator[Noise]:
         """The same with half the radius, or half the strength, and so on."""

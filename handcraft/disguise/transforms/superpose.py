@@ -18,6 +18,7 @@ from handcraft.errors import LayoutError
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.model.norm import layer_norm
+from handcraft.phrase import setting
 
 SPANNED = 1e-9
 """Relative to the largest, the singular value from which on a direction is counted as written."""
@@ -98,7 +99,7 @@ class Superpose:
     @property
     def option(self) -> str:
         """The same on the command line."""
-        return f"--superpose {self.n_embd}"
+        return setting("superpose", self.n_embd).command
 
     def weaker(self, draft: Draft) -> Iterator[Superpose]:
         """The same in more dimensions, one by one."""

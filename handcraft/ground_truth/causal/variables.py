@@ -113,7 +113,7 @@ def causal_model(subject: Subject, wanted: Wanted) -> CausalModel:
     if not subject.predicts:
         raise GroundTruthError(
             "a causal model is about answers, and this model computes values",
-            fix="ask for other parts: --what values,features,components",
+            fix="ask for other parts: values,features,components",
         )
     if not isinstance(source, Program):
         raise GroundTruthError(
@@ -139,12 +139,12 @@ def _refuse(subject: Subject, source: Program, search: _Search, wanted: Wanted) 
     Raises:
         GroundTruthError: always.
     """
-    others = "ask for other parts: --what values,components"
+    others = "ask for other parts: values,components"
     if not search.varying:
         what, fix = f"no answer of {subject.name} depends on the prompt", others
     elif not search.has_tried:
         what = f"among the prompts that were drawn of {subject.name} no two differ at the same position"
-        fix = f"draw more of them: --examples {4 * wanted.examples}"
+        fix = f"draw more of them: {4 * wanted.examples} examples"
     else:
         what, fix = f"no expression of {subject.name} is stored where it could be exchanged", others
     raise GroundTruthError(what, where=source.place, fix=fix)

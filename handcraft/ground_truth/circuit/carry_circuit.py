@@ -123,7 +123,7 @@ class _Carrier:
             raise GroundTruthError(
                 f"patching {finding.edge.name} of the original changes no answer of the disguise",
                 where=self.subject.name,
-                fix="ask for other parts with --what, or disguise with other transforms",
+                fix="ask for other parts, or disguise with other transforms",
             )
         return {edge: self._with_copies(edge, made, together) for edge in waiting}
 

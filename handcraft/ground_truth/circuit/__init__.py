@@ -1,0 +1,1 @@
+"""The true circuit: which edges between nodes an answer depends on."""

@@ -1,0 +1,1 @@
+"""The weights divided by the rules and values that they serve."""

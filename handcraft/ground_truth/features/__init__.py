@@ -1,0 +1,1 @@
+"""Features of the residual stream, for sparse autoencoders."""
