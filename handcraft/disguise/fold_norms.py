@@ -17,7 +17,7 @@ import numpy as np
 from handcraft.errors import ModelError
 from handcraft.model import Model
 from handcraft.model.attention import Array
-from handcraft.phrase import phrase, setting
+from handcraft.phrase import Phrase, phrase, setting
 
 CLOSE = 1e-9
 """How far, relatively, what an untied unembedding adds to the logits may be off in float64."""
@@ -72,7 +72,10 @@ def _fold_last(model: Model, *, untie: bool) -> Model:
                 f"{len(np.unique(used))} different gains, from {used.min():g} to {used.max():g}: "
                 "no rotation of the embedding does both",
                 where="ln_f.weight",
-                fix=phrase("let the unembedding become a tensor of its own with ", setting("untie")),
+                fix=phrase(
+                    "let the unembedding become a tensor of its own: ",
+                    Phrase("untie=True", setting("untie").command),
+                ),
             )
         model = replace(model, architecture=replace(model.architecture, tied=False))
         tensors["lm_head.weight"] = tensors["wte.weight"]
