@@ -2,8 +2,8 @@
 
 The cases of one position are decided in parts. What is known of earlier positions does not change
 meanwhile, so that parts can be decided in any order; what they find is taken in the order in which one
-process finds it. So whoever computes a part, the verdict, the margin, its context and the number of
-cases are the same.
+process finds it. So the verdict, the margin, its context and the number of cases do not depend on which
+process computes a part.
 """
 
 from __future__ import annotations

@@ -61,9 +61,9 @@ def for_each_value(
 ) -> Bounded:
     """What is computed of rows, for each value of what has two: [row, dimension] -> [row, out].
 
-    A number that is rounded halfway between two is one of both, and whoever reads it twice reads the
-    same. Rows with up to `SPLIT` such numbers are computed once for each combination, and the result is
-    somewhere in the interval of all.
+    A number halfway between two numbers of the format is rounded to one of them, and every reader sees
+    the same one. Rows with up to `SPLIT` such numbers are computed once for each combination, and the
+    result is the interval that contains all of these.
 
     Args:
         x: numbers of the format.

@@ -112,8 +112,8 @@ def batch_of(model: Model, texts: Ids, at_every_position: bool = False) -> Batch
 Part: TypeAlias = "Callable[[Model, Prompts | None], Iterator[Batch]]"
 """Some contexts that are run together: given the model, and the prompts if only some are allowed.
 
-It can be pickled. Parts and their batches are the same whoever runs them, and so are the answers, to
-the last bit.
+It can be pickled. A part gives the same batches and the same answers, to the last bit, in every
+process.
 """
 
 

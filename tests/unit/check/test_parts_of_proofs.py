@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import runpy
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from backwards import Backwards
 from test_alternatives import adder_ahead
 
 from handcraft import compile_program
@@ -21,37 +22,6 @@ from handcraft_check.prove import prove
 
 SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "small_programs.py"))
 NAMES = ("induction", "carry", "parity", "mean", "adder_ahead")
-
-
-class Backwards(Executor):
-    """Nothing is decided until it is needed; then all that waits is, the last first, by a copy."""
-
-    def __init__(self):
-        self.waiting, self.done = [], 0
-
-    def submit(self, function, *arguments):
-        future = Needed(self)
-        self.waiting.append((future, pickle.dumps((function, arguments))))
-        return future
-
-
-class Needed(Future):
-    """A future that is decided when its result is asked for."""
-
-    def __init__(self, executor):
-        super().__init__()
-        self.executor = executor
-
-    def result(self, timeout=None):
-        while self.executor.waiting:
-            future, work = self.executor.waiting.pop()
-            function, arguments = pickle.loads(work)
-            self.executor.done += 1
-            try:
-                future.set_result(function(*arguments))
-            except CheckError as error:
-                future.set_exception(error)
-        return super().result(timeout)
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import pickle
 import threading
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from backwards import Backwards
 from hypothesis import strategies as st
 
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict, select
@@ -31,34 +31,6 @@ from handcraft.verify.sent import as_bytes, from_bytes
 from handcraft.verify.texts import allowed, batch, contexts, written_part
 
 PROGRAMS = Path(__file__).parents[3] / "programs"
-
-
-class Backwards(Executor):
-    """Nothing is done until it is needed; then all that waits is, the last first, by a copy."""
-
-    def __init__(self):
-        self.waiting, self.done = [], 0
-
-    def submit(self, function, *arguments):
-        future = Needed(self)
-        self.waiting.append((future, pickle.dumps((function, arguments))))
-        return future
-
-
-class Needed(Future):
-    """A future whose work is done when its result is asked for."""
-
-    def __init__(self, executor):
-        super().__init__()
-        self.executor = executor
-
-    def result(self, timeout=None):
-        while self.executor.waiting:
-            future, work = self.executor.waiting.pop()
-            function, arguments = pickle.loads(work)
-            self.executor.done += 1
-            future.set_result(function(*arguments))
-        return super().result(timeout)
 
 
 @pytest.fixture(autouse=True)
