@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from handcraft_check.arithmetic.regime import REGIMES
 from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
 from handcraft_check.many import prove_all
+from handcraft_check.processes import Processes
 from handcraft_check.prove import prove
 from handcraft_check.radius import prove_radius
 
@@ -93,7 +93,7 @@ def _check_many(given: argparse.Namespace) -> int:
         options["progress"] = lambda text: print(text, file=sys.stderr)
     statuses = []
     try:
-        with nullcontext() if given.workers < 2 else ProcessPoolExecutor(given.workers) as executor:
+        with nullcontext() if given.workers < 2 else Processes(given.workers) as executor:
             for folder, found in prove_all(given.folders, executor, given.results, **options):
                 if isinstance(found, CheckError):
                     status, what = 2, {"error": found.what}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated
@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from handcraft.errors import CommandError
+from handcraft_check.processes import Processes
 
 WORKERS_HELP = "How many processes compute at once."
 
@@ -48,7 +49,7 @@ def executor_of(workers: int, scheduler: str | None) -> Iterator[Executor | None
         if workers == 1:
             yield None
             return
-        with ProcessPoolExecutor(workers, initializer=_ignore_interrupts) as pool:
+        with Processes(workers, initializer=_ignore_interrupts) as pool:
             yield pool
         return
     if workers != 1:

@@ -27,6 +27,7 @@ from handcraft.language import Program
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Constant, Node, is_position
 from handcraft.origin import Origin
+from handcraft.phrase import Words, phrase, setting
 
 FIRST = 16
 """How many interventions are tried at a place before all of them: most wrong places fail at once."""
@@ -139,12 +140,13 @@ def _refuse(subject: Subject, source: Program, search: _Search, wanted: Wanted) 
     Raises:
         GroundTruthError: always.
     """
-    others = "ask for other parts: values,components"
+    others: Words = "ask for other parts: values,components"
+    fix: Words
     if not search.varying:
         what, fix = f"no answer of {subject.name} depends on the prompt", others
     elif not search.has_tried:
         what = f"among the prompts that were drawn of {subject.name} no two differ at the same position"
-        fix = f"draw more of them: {4 * wanted.examples} examples"
+        fix = phrase("draw more of them: ", setting("examples", 4 * wanted.examples))
     else:
         what, fix = f"no expression of {subject.name} is stored where it could be exchanged", others
     raise GroundTruthError(what, where=source.place, fix=fix)

@@ -18,6 +18,7 @@ from handcraft_check.attempts import proof_at
 from handcraft_check.by_cases import parts, saved
 from handcraft_check.by_cases.proof import Proof
 from handcraft_check.errors import CheckError
+from handcraft_check.processes import Processes
 from handcraft_check.prove import prove
 
 SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "small_programs.py"))
@@ -95,7 +96,7 @@ def killed_once(flag, *arguments):
 decide_part = parts.decide_part
 
 
-class Killing(ProcessPoolExecutor):
+class Killing(Processes):
     """Its first worker is killed in its work."""
 
     flag = None

@@ -207,7 +207,7 @@ def test_prompts_that_are_too_few_to_differ_are_said_to_be_and_more_are_enough()
             break
         except GroundTruthError as error:
             refusals.append(error)
-            examples = int(str(error.fix).rpartition(" ")[2])
+            examples = int(str(error.fix).rpartition("examples=")[2])
     assert refusals
     assert all("no two differ" in error.what and error.where for error in refusals)
     assert made.summary["variables"] > 1

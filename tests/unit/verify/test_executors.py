@@ -29,6 +29,7 @@ from handcraft.verify import (
 )
 from handcraft.verify.sent import as_bytes, from_bytes
 from handcraft.verify.texts import allowed, batch, contexts, written_part
+from handcraft_check.processes import Processes
 
 PROGRAMS = Path(__file__).parents[3] / "programs"
 
@@ -173,7 +174,7 @@ def killed_once(flag, *arguments):
 at_worker = divide.at_worker
 
 
-class Killing(ProcessPoolExecutor):
+class Killing(Processes):
     """Its first worker is killed in its work."""
 
     flag = None

@@ -1,0 +1,20 @@
+"""Processes of this machine as an executor, which ends also where one of them is killed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+
+
+class Processes(ProcessPoolExecutor):
+    """An executor of `concurrent.futures` that does not wait for ever after a worker was killed.
+
+    In older versions of Python a thread of the executor goes on writing to the pipe of workers that are
+    dead, if the pipe is full (CPython issue 94777). Newer ones close the pipe, and so does this.
+    """
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As `Executor.shutdown`."""
+        queue = getattr(self, "_call_queue", None)
+        if self._broken and queue is not None:
+            queue._reader.close()
+        super().shutdown(wait, cancel_futures=cancel_futures)
