@@ -8,8 +8,8 @@ from typing import Literal
 
 from handcraft.errors import ArchitectureError
 
-Norm = Literal["none", "layer"]
-Activation = Literal["relu", "gelu_tanh", "gelu_erf"]
+Norm = Literal["none", "layer", "rms"]
+Activation = Literal["relu", "gelu_tanh", "gelu_erf", "silu"]
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,19 @@ class Architecture:
 
     Args:
         name: its name on the command line.
-        norm: ``none``, or ``layer`` for LayerNorm before attention, MLP and unembedding.
-        norm_epsilon: what LayerNorm adds to the variance.
-        activation: the function between the two matrices of an MLP.
+        norm: before attention, MLP and unembedding: ``none``, ``layer`` for LayerNorm, ``rms`` for
+            RMSNorm, which subtracts no mean (Zhang and Sennrich 2019).
+        norm_epsilon: what a norm adds to the variance, or to the mean square.
+        activation: the function between the two matrices of an MLP; ``silu`` stands for SwiGLU, where
+            it gates a second linear function of the input (Shazeer 2020, section 2).
         tied: whether the unembedding is the transpose of the token embedding.
         causal: whether a position sees only itself and earlier ones; see `without_mask`.
         scales_scores: whether scores are multiplied by 1/sqrt(head_dim).
         scales_by_layer: whether scores are also divided by the number of the block, from 1.
+        theta: the base of the frequencies by which queries and keys are rotated (Su et al. 2021,
+            section 3.4.2); None where positions are embedded. A model that rotates has no biases, and
+            its texts start with a begin token.
+        window: how many positions a position sees, itself among them; None for all earlier ones.
     """
 
     name: str
@@ -35,17 +41,35 @@ class Architecture:
     causal: bool = True
     scales_scores: bool = True
     scales_by_layer: bool = False
+    theta: float | None = None
+    window: int | None = None
 
     @property
     def has_norm(self) -> bool:
-        """Whether it has LayerNorm; then the compiler stores values mirrored, as x and -x."""
+        """Whether a norm scales what blocks read."""
+        return self.norm != "none"
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether values are stored as x and -x, so that the mean that LayerNorm subtracts is 0."""
         return self.norm == "layer"
+
+    @property
+    def is_rotary(self) -> bool:
+        """Whether queries and keys are rotated by their positions, as in Llama."""
+        return self.theta is not None
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether a hidden unit is the product of an activation and a second linear function."""
+        return self.activation == "silu"
 
     @property
     def unlike_gpt2(self) -> list[str]:
         """How it differs from the GPT-2 that was published; its unembedding is not considered."""
         facts = {
-            "the model has no LayerNorm": not self.has_norm,
+            "the model has no LayerNorm": self.norm != "layer",
+            "it rotates queries and keys by position": self.is_rotary,
             f"its activation is {self.activation}, not gelu_tanh": self.activation != "gelu_tanh",
             "its attention is not causal": not self.causal,
             "its scores are not scaled by 1/sqrt(head_dim)": not self.scales_scores
@@ -79,7 +103,11 @@ BLOCK = Architecture(name="block")
 GPT2 = Architecture(name="gpt2", norm="layer", activation="gelu_tanh")
 """Hugging Face's `GPT2LMHeadModel` as it stands: ln_1, ln_2, ln_f, gelu_new, biases, a tied head."""
 
-ARCHITECTURES = (BLOCK, GPT2)
+LLAMA = Architecture(name="llama", norm="rms", norm_epsilon=1e-6, activation="silu", theta=10_000.0)
+"""Hugging Face's `LlamaForCausalLM` as it stands: RMSNorm, RoPE, SwiGLU, no biases; the head is tied
+unless it is asked for."""
+
+ARCHITECTURES = (BLOCK, GPT2, LLAMA)
 
 
 def architecture_named(name: str) -> Architecture:

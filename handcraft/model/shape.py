@@ -10,14 +10,17 @@ from handcraft.architecture import BLOCK, Architecture
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a GPT-2, by the names of its config.
+    """The sizes of a model, by the names of the config of GPT-2.
 
     Args:
         n_vocab: tokens.
-        n_positions: positions; the longest context.
+        n_positions: positions; the longest context. In a rotary model the begin token takes one.
         n_embd: the width of the residual stream.
-        n_head: heads in each block; each is n_embd / n_head wide.
+        n_head: heads in each block.
         n_inner: hidden units of the MLP of each block, in order; 0 where a block has no MLP.
+        n_kv_head: heads with keys and values of their own, each for n_head / n_kv_head queries in a
+            row; None for as many as there are heads.
+        own_head_dim: the width of a head where it is not n_embd / n_head.
     """
 
     n_vocab: int
@@ -25,6 +28,8 @@ class Shape:
     n_embd: int
     n_head: int
     n_inner: tuple[int, ...]
+    n_kv_head: int | None = None
+    own_head_dim: int | None = None
 
     @property
     def n_layer(self) -> int:
@@ -34,7 +39,12 @@ class Shape:
     @property
     def head_dim(self) -> int:
         """The width of one head."""
-        return self.n_embd // self.n_head
+        return self.own_head_dim or self.n_embd // self.n_head
+
+    @property
+    def kv_heads(self) -> int:
+        """How many heads have keys and values of their own."""
+        return self.n_kv_head or self.n_head
 
     def parameters(self, architecture: Architecture = BLOCK) -> int:
         """How many numbers the tensors have."""
@@ -43,8 +53,33 @@ class Shape:
     def tensors(self, architecture: Architecture = BLOCK) -> dict[str, tuple[int, ...]]:
         """The name and the shape of every tensor, in order.
 
-        Matrices are stored [in, out]; an untied head, as in checkpoints, [out, in].
+        Matrices of GPT-2 are stored [in, out], those of Llama and an untied head [out, in], as in
+        checkpoints.
         """
+        return self._of_llama(architecture) if architecture.is_rotary else self._of_gpt2(architecture)
+
+    def _of_llama(self, architecture: Architecture) -> dict[str, tuple[int, ...]]:
+        d, queries, keys = self.n_embd, self.n_head * self.head_dim, self.kv_heads * self.head_dim
+        shapes: dict[str, tuple[int, ...]] = {"embed_tokens.weight": (self.n_vocab, d)}
+        for layer, inner in enumerate(self.n_inner):
+            block = f"layers.{layer}"
+            shapes |= {
+                f"{block}.input_layernorm.weight": (d,),
+                f"{block}.self_attn.q_proj.weight": (queries, d),
+                f"{block}.self_attn.k_proj.weight": (keys, d),
+                f"{block}.self_attn.v_proj.weight": (keys, d),
+                f"{block}.self_attn.o_proj.weight": (d, queries),
+                f"{block}.post_attention_layernorm.weight": (d,),
+                f"{block}.mlp.gate_proj.weight": (inner, d),
+                f"{block}.mlp.up_proj.weight": (inner, d),
+                f"{block}.mlp.down_proj.weight": (d, inner),
+            }
+        shapes["norm.weight"] = (d,)
+        if not architecture.tied:
+            shapes["lm_head.weight"] = (self.n_vocab, d)
+        return shapes
+
+    def _of_gpt2(self, architecture: Architecture) -> dict[str, tuple[int, ...]]:
         d = self.n_embd
         shapes: dict[str, tuple[int, ...]] = {
             "wte.weight": (self.n_vocab, d),
