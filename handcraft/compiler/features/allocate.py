@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from math import ceil, gcd, log2
 
 from handcraft.circuits import coded, signed_bits
@@ -23,8 +24,8 @@ from handcraft.compiler.features.value_numbers import (
     usual,
 )
 from handcraft.compiler.passes.fuse import digital
-from handcraft.compiler.passes.ir import Attend, StepFunction, WeightedSum, is_scalar
-from handcraft.language.graph.domain import Finite, Plain, as_number, magnitude
+from handcraft.compiler.passes.ir import Attend, IsBefore, StepFunction, WeightedSum, is_scalar
+from handcraft.language.graph.domain import FLAGS, Finite, Plain, as_number, magnitude
 from handcraft.language.graph.node import (
     Assumed,
     Choice,
@@ -33,7 +34,9 @@ from handcraft.language.graph.node import (
     Linear,
     Lookup,
     Node,
+    is_position,
 )
+from handcraft.language.graph.wording import reads
 
 MOST = 4
 """The largest number that is stored before LayerNorm: its square is small beside the ballast."""
@@ -62,6 +65,8 @@ class Features:
         code_apart: whether the bits of the token are read from a copy, so that only the unembedding
             reads the subspace of the logits.
         positions: how the positions that heads look for are encoded, if that is asked for.
+        begin: the name of the begin token, where no position is embedded: heads find out then where
+            the text begins. None where positions are embedded.
     """
 
     def __init__(
@@ -73,7 +78,9 @@ class Features:
         small: bool = False,
         code_apart: bool = False,
         positions: str = "auto",
+        begin: str | None = None,
     ) -> None:
+        self.begin = begin
         self.one_hot = (*one_hot, *(["position"] if positions == "one-hot" else []))
         self.positions = positions
         self.normed = normed
@@ -157,6 +164,8 @@ class Features:
             ever = self._through(node, numbers)
             if len(set(ever)) == 1:
                 return Reading((), ever[0])
+        if self.begin is not None and is_position(node):
+            return self._by_steps(numbers)
         if self.in_bits and isinstance(node, Embedded) and node.of == "token" not in self.one_hot:
             found = self._of_code(node, numbers)
             if found is not None:
@@ -237,6 +246,24 @@ class Features:
                 times *= node.total
             part.adds.append((times, feature))
         return feature
+
+    def _by_steps(self, numbers: Numbers) -> Reading:
+        """A function of the position as flags, one for each place where it changes."""
+        total = Reading((), numbers[-1])
+        for end, (before, after) in enumerate(pairwise(numbers), 1):
+            if before != after:
+                flag = self._of(IsBefore(FLAGS, reads(f"position < {end}"), end))
+                place = flag.numbers.setdefault((0, 1), 0)
+                if not flag.moved:
+                    flag.moved.append(self.at_begin)
+                total += Reading(((before - after, flag, place),))
+        return total
+
+    @property
+    def at_begin(self) -> Reading:
+        """A flag that is true at the begin token only."""
+        token = self.by_node["token"]
+        return Reading(((1, token, len(token.values)),))
 
     def _of_code(self, token: Node, numbers: Numbers) -> Reading | None:
         """A function of the token as a sum over the bits of its id; None if it is not such a sum."""

@@ -12,7 +12,7 @@ from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Node
 from handcraft.origin import Origin, Place
 from handcraft.weights.layers import NEAREST_TO_ZERO, STEEPNESS
-from handcraft.weights.norms import BALLAST
+from handcraft.weights.layout import BALLAST
 
 if TYPE_CHECKING:
     from handcraft.compiler.features.feature import Reading

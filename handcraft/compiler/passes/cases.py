@@ -89,11 +89,12 @@ def allowed(matches: Sequence[Match], setting: Setting) -> Flags:
     """Which sources positional conditions allow: [destination, source], unseen ones too."""
     flags = np.ones((setting.context, setting.context), dtype=bool)
     for match in matches:
-        flags &= holding(match, _at_positions(match.key, setting), _at_positions(match.query, setting))
+        flags &= holding(match, at_positions(match.key, setting), at_positions(match.query, setting))
     return flags
 
 
-def _at_positions(node: Node, setting: Setting) -> list[Value]:
+def at_positions(node: Node, setting: Setting) -> list[Value]:
+    """The value of a function of the position at every position."""
     below = bases(node)
     if not below:
         return [next(rows([node], below))[1][0]] * setting.context
@@ -134,7 +135,7 @@ def looks_back(match: Match, setting: Setting) -> bool:
     """Whether a condition that names a position names none that is later than this one."""
     if not _of_position(match.query):
         return False
-    queries = _at_positions(match.query, setting)
+    queries = at_positions(match.query, setting)
     return all(as_number(query) <= here for here, query in enumerate(queries))
 
 

@@ -298,6 +298,8 @@ def plan_rules(
         LayoutError, PrecisionError, LimitError: no way fits.
     """
     ruled = Ruled.of(program, target, dtype, encodings, reuse=reuse)
+    if target.is_rotary:
+        return plan_rotary_rules(ruled, sizes)
     surely = RuleWays(ruled, target, sure=True)
     reads_expressions = not program.has_only_patterns
     if provable and target.has_norm and reads_expressions and not Precision(dtype).is_wide:
@@ -314,6 +316,17 @@ def plan_rules(
         plan = smallest(perhaps.ways, sizes)
         return plan, perhaps.stages(plan)
     return plan, surely.stages(plan)
+
+
+def plan_rotary_rules(ruled: Ruled, sizes: Sizes) -> tuple[Plan, tuple[Stage, ...]]:
+    """The plan of rules for a rotary model: what is stored besides the token is flags.
+
+    Raises:
+        LayoutError, PrecisionError, LimitError: it does not fit.
+    """
+    made = ruled.one_hot(sizes, direct=False, apart=False, sure=True, flags=True)
+    assert made is not None
+    return plan_model(made.circuits, ruled.target, sizes, dtype=ruled.dtype), ruled.stages
 
 
 def _earlier_read(program: Program) -> set[int]:

@@ -45,7 +45,7 @@ from handcraft.errors import PrecisionError
 from handcraft.language import Program
 from handcraft.language.graph.domain import Plain
 from handcraft.language.graph.node import Node
-from handcraft.weights import Sizes
+from handcraft.weights import Sizes, begin_name
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,11 @@ class Ruled:
         """Whether LayerNorm sees what is stored."""
         return self.target.has_norm
 
+    @cached_property
+    def begin(self) -> str | None:
+        """The name of the begin token, if texts of the target start with one."""
+        return begin_name(self.program.prompts.vocabulary) if self.target.is_rotary else None
+
     @property
     def setting(self) -> Setting:
         """What is known about the texts."""
@@ -214,6 +219,7 @@ class Ruled:
             small=is_level,
             code_apart=short,
             positions=self.encodings.positions,
+            begin=self.begin,
         )
         code = features.code(prompts.token.node)
         logit_neurons = rules.rule_neurons(
@@ -275,6 +281,7 @@ class Ruled:
             normed=self.has_norm,
             in_bits=flags,
             positions=self.encodings.positions,
+            begin=self.begin,
         )
         features.allocate(self.token)
         if direct and not ends_directly(self.rulings):
@@ -306,7 +313,7 @@ class Ruled:
             logit_scale=logit_scale,
             logits_apart=apart,
         )
-        if self.reuse:
+        if self.reuse and self.begin is None:
             circuits = with_reuse(circuits, places, self.target, sizes)
         return Made(circuits, False, assembly.largest_score)
 
