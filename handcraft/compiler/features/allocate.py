@@ -47,6 +47,9 @@ CODE = "code of the token"
 COPY = "copy of the code"
 """The name of its copy, which neurons read if they must not read the subspace of the logits."""
 
+BEGIN = "begin"
+"""The name of a flag that is true at the begin token only."""
+
 ONE = "one"
 """The name of a flag that is always 1."""
 
@@ -85,7 +88,7 @@ class Features:
         self.positions = positions
         self.normed = normed
         self.in_bits = in_bits
-        self.small = small and normed
+        self.small = small and normed and begin is None
         self.code_apart = code_apart
         self.by_node: dict[Node | str, Feature] = {}
         self.given: dict[Node, Reading] = {}
@@ -203,9 +206,9 @@ class Features:
         assert isinstance(node.domain, Finite)
         if name not in self.by_node:
             size = len(node.domain.values)
-            tokens = tuple(map(str, node.domain.values))
-            feature = Feature(node, code=partial(signed_bits, values=tokens))
-            for i, k in enumerate(reversed(range(max(1, (size - 1).bit_length())))):
+            tokens = [*map(str, node.domain.values), *([] if self.begin is None else [self.begin])]
+            feature = Feature(node, code=partial(signed_bits, values=tuple(tokens)))
+            for i, k in enumerate(reversed(range(max(1, (len(tokens) - 1).bit_length())))):
                 feature.numbers[tuple(1 if place >> k & 1 else -1 for place in range(size))] = i
             self.by_node[name] = feature
         return self.by_node[name]
@@ -262,19 +265,34 @@ class Features:
     @property
     def at_begin(self) -> Reading:
         """A flag that is true at the begin token only."""
-        token = self.by_node["token"]
-        return Reading(((1, token, len(token.values)),))
+        token = self.by_node.get("token")
+        if token is not None and token.is_one_hot:
+            return Reading(((1, token, len(token.values)),))
+        if BEGIN not in self.by_node:
+            code = self.by_node[CODE]
+            nowhere = (0,) * len(code.values)
+            self.by_node[BEGIN] = Feature(code.node, {nowhere: 0}, has_flags=True, at_begin=1)
+        return Reading(((1, self.by_node[BEGIN], 0),))
 
     def _of_code(self, token: Node, numbers: Numbers) -> Reading | None:
-        """A function of the token as a sum over the bits of its id; None if it is not such a sum."""
+        """A function of the token as a sum over the bits of its id; None if it is not such a sum.
+
+        At the begin token the sum must be one of its numbers too: what a head moves may be a flag.
+        """
         code = self.code(token, COPY if self.code_apart else CODE)
         count = len(code.numbers)
-        steps = [numbers[1 << k] - numbers[0] for k in range(count)]  # of bit k set, the lowest first
+        bits = range(count)  # of which the highest may be set for the begin token alone
+        steps = [numbers[1 << k] - numbers[0] if 1 << k < len(numbers) else 0 for k in bits]
         for place, number in enumerate(numbers):
             if (
                 place
                 and number != numbers[place & place - 1] + steps[(place & -place).bit_length() - 1]
             ):
+                return None
+        if self.begin is not None:
+            size = len(numbers)
+            there = numbers[0] + sum(step for k, step in enumerate(steps) if size >> k & 1)
+            if there not in numbers:
                 return None
         halves = [plainest(Fraction(step) / 2) for step in reversed(steps)]
         terms = tuple((half, code, i) for i, half in enumerate(halves) if half)

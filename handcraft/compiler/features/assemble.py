@@ -197,7 +197,7 @@ def _tables(feature: Feature, places: Places) -> list[Table]:
     tables = []
     for numbers, i in feature.numbers.items():
         subspace, dimension = places.dimension(feature, i)
-        begin = (0,) if places.assembly.features.begin is not None else ()
+        begin = () if places.assembly.features.begin is None else (feature.at_begin,)
         rows = tuple(((dimension, n),) if n else () for n in (*numbers, *begin))
         tables.append(Table(feature.node.of, subspace, rows))
     return tables

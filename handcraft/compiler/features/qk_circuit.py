@@ -27,7 +27,7 @@ from handcraft.compiler.features.score_terms import (
     scaled,
     score_terms,
 )
-from handcraft.compiler.passes.cases import Setting, at_positions, names_one_position
+from handcraft.compiler.passes.cases import Setting, at_positions, distance_back, names_one_position
 from handcraft.compiler.passes.ir import Attend
 from handcraft.display import short_repr
 from handcraft.language.graph.domain import Plain, as_number, magnitude
@@ -159,13 +159,11 @@ class _Scores:
 
     def _distance_back(self) -> int | None:
         """How many positions back its one source is, wherever there is one; None if that varies."""
-        if not names_one_position(self.node.case, Setting(self.context, causal=True)):
+        setting = Setting(self.context, causal=True)
+        if not names_one_position(self.node.case, setting):
             return None
-        queries = at_positions(self.node.case[0].query, Setting(self.context, causal=True))
-        backs = {here - int(as_number(query)) for here, query in enumerate(queries)}
-        back = max(backs)
-        sources = [max(0, here - back) for here in range(self.context)]
-        return back if sources == [int(as_number(query)) for query in queries] else None
+        queries = at_positions(self.node.case[0].query, setting)
+        return distance_back([int(as_number(query)) for query in queries])
 
     def _centred(self, terms: Sequence[ScoreTerms]) -> tuple[list[Channel], Plain]:
         """The channels of centred scores, and how far from 0 those of possible best sources are.

@@ -21,6 +21,7 @@ from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_pass
 from handcraft.compiler.passes.unequal import has_inequality
 from handcraft.compiler.rules.coded_rules import CodedRules
 from handcraft.compiler.rules.rank_rules import Rank
+from handcraft.compiler.rules.begin_token import for_begin_token
 from handcraft.compiler.rules.rule_logits import (
     SMALL_UNIT,
     UNIT,
@@ -95,6 +96,8 @@ class Ruled:
     ) -> Ruled:
         """Read the rules of a program."""
         rulings = read_decisions(program.decisions, program.prompts.vocabulary)
+        if target.is_rotary:
+            rulings = for_begin_token(program.decisions, rulings, program.prompts)
         if are_exact(rulings):
             check_shares(rulings, dtype)
         return cls(program, target, dtype, reuse, rulings, encodings)
@@ -142,7 +145,8 @@ class Ruled:
     @property
     def setting(self) -> Setting:
         """What is known about the texts."""
-        return Setting.of(self.program.prompts, Precision(self.dtype, self.has_norm))
+        precision = Precision(self.dtype, self.has_norm)
+        return Setting.of(self.program.prompts, precision, rotary=self.target.is_rotary)
 
     @cached_property
     def coded_rules(self) -> CodedRules | None:
