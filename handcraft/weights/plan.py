@@ -169,7 +169,11 @@ def _plan_rotary(circuits: Circuits, architecture: Architecture, sizes: Sizes, d
     if embedded is not None or circuits.begin is None:
         raise CompileError(
             f"{architecture.name} embeds no positions"
-            + (", and needs a begin token" if embedded is None else f", but the circuits do, in `{embedded}`"),
+            + (
+                ", and needs a begin token"
+                if embedded is None
+                else f", but the circuits do, in `{embedded}`"
+            ),
             where=circuits.place,
             fix="compile for gpt2, or let heads attend by distance and name a begin token",
         )

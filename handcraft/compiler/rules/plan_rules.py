@@ -327,7 +327,9 @@ def plan_rotary_rules(ruled: Ruled, sizes: Sizes) -> tuple[Plan, tuple[Stage, ..
     ways: list[tuple[Callable[[], Made | PrecisionError | None], Callable[[], tuple[Stage, ...]]]] = []
     tokens = ruled.encodings.tokens
     if tokens != "one-hot":
-        ways.append((lambda: ruled.coded(direct=False, sure=True, short=False), lambda: ruled.coded_stages))
+        ways.append(
+            (lambda: ruled.coded(direct=False, sure=True, short=False), lambda: ruled.coded_stages)
+        )
     if tokens != "binary":
         one_hot = partial(ruled.one_hot, sizes, direct=False, apart=False, sure=True, flags=True)
         ways.append((one_hot, lambda: ruled.stages))

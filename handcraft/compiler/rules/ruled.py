@@ -19,9 +19,9 @@ from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.counts import has_count
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
 from handcraft.compiler.passes.unequal import has_inequality
+from handcraft.compiler.rules.begin_token import for_begin_token
 from handcraft.compiler.rules.coded_rules import CodedRules
 from handcraft.compiler.rules.rank_rules import Rank
-from handcraft.compiler.rules.begin_token import for_begin_token
 from handcraft.compiler.rules.rule_logits import (
     SMALL_UNIT,
     UNIT,

@@ -41,7 +41,7 @@ def show_pass(
     source: Program | Mapping[str, Expression],
     name: str,
     *,
-    architecture: Literal["gpt2", "block"] | Architecture | None = None,
+    architecture: Literal["gpt2", "block", "llama"] | Architecture | None = None,
     dtype: str = "float32",
 ) -> str:
     """The program after a pass, as text that `read_graph` reads back.

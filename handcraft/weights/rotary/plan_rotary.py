@@ -13,7 +13,7 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, PrecisionError
 from handcraft.limits import WIDTH
 from handcraft.phrase import phrase, setting
-from handcraft.rotary import Rotation, RotaryScore, before, look_back
+from handcraft.rotary import RotaryScore, Rotation, before, look_back
 from handcraft.weights.layers import Layer, build_layers
 from handcraft.weights.layout import Layout, Sizes
 from handcraft.weights.norms import NormInput, divides_exactly, is_level, level_fill, norm_inputs
