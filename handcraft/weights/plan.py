@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import chain, count
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -17,7 +16,7 @@ from handcraft.weights.norms import NormInput, is_level, level_fill, needs_balla
 
 PADDING = ("<pad>", "[PAD]", "\u2400")
 """Names for the token with a zero embedding that GPT-2 vocabularies end in, so that batches can be
-padded. Tokenizers look for it inside any text, so it must not be spelled by other tokens."""
+padded."""
 
 
 @short_repr
@@ -63,14 +62,7 @@ class Plan:
 
 def padding_name(vocabulary: Vocabulary) -> str:
     """The first name that no text over the vocabulary has in it."""
-    letters = frozenset(vocabulary.tokens)
-    words = " ".join(vocabulary.tokens)
-
-    def is_spelled(name: str) -> bool:
-        return letters.issuperset(name) if vocabulary.is_characters else name in words
-
-    unused = (chr(code) for code in count(0xE000))  # the private use area of Unicode
-    return next(name for name in chain(PADDING, unused) if not is_spelled(name))
+    return vocabulary.unspelled(PADDING)
 
 
 def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Sizes()) -> Plan:  # noqa: B008
