@@ -7,7 +7,7 @@ from handcraft.weights.layers import Layer, SpreadError, build_layers
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
 from handcraft.weights.place_circuits import place_circuits
 from handcraft.weights.placement import PlacedTensor, Placement
-from handcraft.weights.plan import PADDING, Plan, begin_name, plan_model
+from handcraft.weights.plan import PADDING, Plan, plan_model
 from handcraft.weights.stored import read_stored, stored_values, written_at
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "Weights",
     "allocate_layout",
     "axis_names",
-    "begin_name",
     "build_layers",
     "check_sharpness",
     "emit",

@@ -182,8 +182,8 @@ def _units(
     exceeds = not is_bounded or neuron.highest > m
     if architecture.is_gated and not exceeds:
         half = Fraction(GATE_STEEPNESS, 2)
-        constant = half / 2 - half / gap * m
-        yield Unit(neuron.name, neuron, plainest(half / gap), plainest(constant), plainest(2 / half))
+        level = plainest(half / 2 - half / gap * m)
+        yield Unit(neuron.name, neuron, plainest(half / gap), level, plainest(2 / half))
         return
     if architecture.activation == "relu" and not (exceeds and neuron.gap):
         share = plainest(Fraction(1) / gap)

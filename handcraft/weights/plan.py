@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from handcraft.architecture import Architecture
@@ -21,11 +20,7 @@ if TYPE_CHECKING:
 
 PADDING = ("<pad>", "[PAD]", "\u2400")
 """Names for the token with a zero embedding that GPT-2 vocabularies end in, so that batches can be
-padded. Tokenizers look for it inside any text, so it must not be spelled by other tokens."""
-
-
-BEGIN = ("<s>", "[BOS]", "\u2402")
-"""Names for the begin token of a rotary model; the same holds of them."""
+padded."""
 
 
 @short_repr
@@ -94,23 +89,7 @@ class Plan:
 
 def padding_name(vocabulary: Vocabulary) -> str:
     """The first name that no text over the vocabulary has in it."""
-    return _unspelled(PADDING, vocabulary)
-
-
-def begin_name(vocabulary: Vocabulary) -> str:
-    """The name of the token that stands before every text of a rotary model; no text has it in it."""
-    return _unspelled(BEGIN, vocabulary)
-
-
-def _unspelled(preferred: tuple[str, ...], vocabulary: Vocabulary) -> str:
-    letters = frozenset(vocabulary.tokens)
-    words = " ".join(vocabulary.tokens)
-
-    def is_spelled(name: str) -> bool:
-        return letters.issuperset(name) if vocabulary.is_characters else name in words
-
-    unused = (chr(code) for code in count(0xE000))  # the private use area of Unicode
-    return next(name for name in chain(preferred, unused) if not is_spelled(name))
+    return vocabulary.unspelled(PADDING)
 
 
 def plan_model(
@@ -167,13 +146,9 @@ def _plan_rotary(circuits: Circuits, architecture: Architecture, sizes: Sizes, d
 
     embedded = next((t.subspace for t in circuits.embedding if t.of == "position"), None)
     if embedded is not None or circuits.begin is None:
+        reason = "and needs a begin token" if embedded is None else f"but the circuits do: `{embedded}`"
         raise CompileError(
-            f"{architecture.name} embeds no positions"
-            + (
-                ", and needs a begin token"
-                if embedded is None
-                else f", but the circuits do, in `{embedded}`"
-            ),
+            f"{architecture.name} embeds no positions, {reason}",
             where=circuits.place,
             fix="compile for gpt2, or let heads attend by distance and name a begin token",
         )

@@ -40,8 +40,8 @@ def for_begin_token(
         flag = [] if decision.rule.flag is None else [decision.literals[-1]]
         for node in _reading_the_first(walk(*answer, *flag), setting):
             raise CompileError(
-                f"`{node}` reads the first token where there is none so far back, and a Llama finds its "
-                "begin token there",
+                f"`{node}` reads the first token where there is none so far back, and a Llama finds "
+                "its begin token there",
                 where=decision.origin.place,
                 fix="give .at() a default, or compile for gpt2",
             )

@@ -109,7 +109,7 @@ class CodedRules:
         nodes = [*dict.fromkeys(node for each in found for node in each.literals)]
         nodes = [*dict.fromkeys((*nodes, *(bit for each in bits for bit in each)))]
         if setting.rotary:  # no head compares positions
-            split: Sequence[Node] = nodes
+            split = nodes
         else:
             split = split_positions(nodes, setting, Precision(dtype, level=True).positions)
         stages = run_passes(split, setting, TABLES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -19,6 +19,7 @@ from handcraft.compiler.encodings import AUTO, Encodings
 from handcraft.compiler.features.overflow import check_overflow, narrower_heads
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.passes.split_bits import MANY
+from handcraft.compiler.rules.plan_rotary_rules import plan_rotary_rules
 from handcraft.compiler.rules.ruled import Made, Ruled
 from handcraft.compiler.search import (
     Way,
@@ -30,7 +31,7 @@ from handcraft.compiler.search import (
 )
 from handcraft.compiler.stage import Stage
 from handcraft.dtype import dtype_named
-from handcraft.errors import HandcraftError, LayoutError, LimitError, PrecisionError
+from handcraft.errors import LayoutError, LimitError, PrecisionError
 from handcraft.language import Program
 from handcraft.phrase import phrase, setting
 from handcraft.weights import Plan, Sizes, SpreadError, allocate_layout, plan_model
@@ -316,38 +317,6 @@ def plan_rules(
         plan = smallest(perhaps.ways, sizes)
         return plan, perhaps.stages(plan)
     return plan, surely.stages(plan)
-
-
-def plan_rotary_rules(ruled: Ruled, sizes: Sizes) -> tuple[Plan, tuple[Stage, ...]]:
-    """The plan of rules for a rotary model: what is stored besides the token is flags.
-
-    Raises:
-        LayoutError, PrecisionError, LimitError: it does not fit.
-    """
-    ways: list[tuple[Callable[[], Made | PrecisionError | None], Callable[[], tuple[Stage, ...]]]] = []
-    tokens = ruled.encodings.tokens
-    if tokens != "one-hot":
-        ways.append(
-            (lambda: ruled.coded(direct=False, sure=True, short=False), lambda: ruled.coded_stages)
-        )
-    if tokens != "binary":
-        one_hot = partial(ruled.one_hot, sizes, direct=False, apart=False, sure=True, flags=True)
-        ways.append((one_hot, lambda: ruled.stages))
-    found: list[tuple[int, Plan, tuple[Stage, ...]]] = []
-    refused: HandcraftError | None = None
-    for make, stages in ways:
-        try:
-            made = make()
-            if isinstance(made, PrecisionError):
-                raise made
-            if made is not None:
-                plan = plan_model(made.circuits, ruled.target, sizes, dtype=ruled.dtype)
-                found.append((plan.shape.parameters(plan.architecture), plan, stages()))
-        except (LayoutError, PrecisionError, LimitError) as error:
-            refused = refused or error
-    if found:
-        return min(found, key=lambda each: each[0])[1:]
-    raise refused or LimitError("no way to store the values")
 
 
 def _earlier_read(program: Program) -> set[int]:

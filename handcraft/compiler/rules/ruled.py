@@ -46,7 +46,8 @@ from handcraft.errors import PrecisionError
 from handcraft.language import Program
 from handcraft.language.graph.domain import Plain
 from handcraft.language.graph.node import Node
-from handcraft.weights import Sizes, begin_name
+from handcraft.vocabulary import begin_name
+from handcraft.weights import Sizes
 
 
 @dataclass(frozen=True)
