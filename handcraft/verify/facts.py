@@ -100,7 +100,7 @@ def check_facts(compiled: Compiled) -> Facts:
     source, model = compiled.source, compiled.model
     options: dict[str, Any] = {"architecture": model.architecture, "dtype": model.dtype.name}
     if isinstance(source, Program) and source.has_only_patterns:
-        options["n_positions"] = model.shape.n_positions
+        options["n_positions"] = model.context
 
     def compile_once(source: Program | Circuits, **options: Any) -> None:
         raise_all(_checked(compile_program(source, **options))[1])
@@ -185,8 +185,8 @@ def _texts(compiled: Compiled) -> tuple[list[Ids], bool]:
     else:
         rows = max(1, min(SAMPLE, (1 << 22) // longest**2) // len(lengths))
         texts = [random.integers(0, size, size=(rows, length)) for length in lengths]
-    if model.shape.n_positions > longest:
-        texts.append(random.integers(0, size, size=(1, model.shape.n_positions)))
+    if model.context > longest:
+        texts.append(random.integers(0, size, size=(1, model.context)))
         is_all = False
     return texts, is_all
 
