@@ -13,7 +13,7 @@ from handcraft.circuits.circuits import (
 )
 from handcraft.circuits.distance import Before, Distance, LookBack
 from handcraft.circuits.head import AttentionWeights, Head, Relation, equal, look_back, window
-from handcraft.circuits.ideal import ideal_logits, ideal_next
+from handcraft.circuits.ideal import ideal_logits, ideal_next, ideal_stream
 from handcraft.circuits.linear_map import LinearMap, copy, project, value_map
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number, exact
@@ -62,6 +62,7 @@ __all__ = [
     "flag",
     "ideal_logits",
     "ideal_next",
+    "ideal_stream",
     "look_back",
     "one_hot",
     "project",

@@ -124,8 +124,7 @@ def check_meaning(program: Program, model: Model) -> None:
         )
     if program.context > model.context:
         raise ProofError(
-            f"the program has a context of {program.context}, and the model {model.context} "
-            "positions",
+            f"the program has a context of {program.context}, and the model {model.context} positions",
             where=program.place,
             fix=f"state it with a context of {model.context}",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -35,9 +35,14 @@ GATE_STEEPNESS = 512
 """The same for the gate of SwiGLU: SiLU is straight only from 89 away from 0 in bfloat16, 88.75 in
 float32. So every gate is at least 128 away."""
 
-NEAREST_TO_ZERO = 10
-"""The least distance of every pre-activation from 0, including the error of LayerNorm: GELU is linear
-there, see `STEEPNESS`. `verify/facts.py` measures it before anything is saved."""
+NEAREST_TO_ZERO: Mapping[Activation, int] = {
+    "relu": 0,
+    "gelu_tanh": 10,
+    "gelu_erf": 10,
+    "silu": 89,
+}
+"""The least distance of every pre-activation from 0, including the error of the norm: the activation is
+linear there, see `STEEPNESS`. `verify/facts.py` measures it before anything is saved."""
 
 
 @short_repr

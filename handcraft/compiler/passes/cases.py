@@ -163,12 +163,14 @@ def distance_back(sources: Sequence[int]) -> int | None:
             any of the first ones, or a negative number.
 
     Returns:
-        The distance; None where there is none.
+        The distance; None where there is none, or where all are the first position.
 
     >>> distance_back([-1, 0, 1, 2]), distance_back([0, 0, 1, 2]), distance_back([0, 0, 0, 1, 1])
     (1, 1, None)
     """
     back = len(sources) - 1 - sources[-1]
+    if back and not any(sources):
+        return None
     reached = all(source == here - back for here, source in enumerate(sources) if here >= back)
     return back if reached and all(source <= 0 for source in sources[:back]) else None
 

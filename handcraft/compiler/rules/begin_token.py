@@ -65,5 +65,5 @@ def _reading_the_first(nodes: Iterator[Node], setting: Setting) -> Iterator[Node
         if not is_positional(case[0]):
             continue
         there = [int(as_number(value)) for value in at_positions(case[0].query, setting)]
-        if len(there) > 1 and there[:2] == [0, 0]:
+        if there[:2] == [0, 0] and any(there):
             yield node

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from handcraft.circuits import Bias, Head, Number, Subspace
+from handcraft.circuits import Bias, Head, LookBack, Number, Relation, Subspace
 from handcraft.display import short_repr
 from handcraft.errors import LayoutError
 from handcraft.phrase import phrase, setting
@@ -51,7 +51,7 @@ class Packing:
         n_kv_head: groups in each layer.
         group_size: heads in each group; some may do nothing.
         head_dim: the width of a head.
-        layers: the groups of each layer that do something.
+        layers: the groups of each layer that do something, all full but the last.
     """
 
     n_kv_head: int
@@ -127,35 +127,28 @@ def _count(needed: int, group_size: int, n_embd: int, sizes: Sizes) -> int | Non
 
 
 def _groups(layer: Layer, group_size: int, head_dim: int) -> tuple[Group, ...] | None:
-    """The heads of a layer in groups, in order; None if one carries more than a head is wide."""
+    """The heads of a layer in groups, in order; None if a group carries more than a head is wide."""
+    heads = layer.heads or _idle(layer.attention_bias)
     groups: list[Group] = []
-    first = (ONE,) if layer.attention_bias else ()
-    for head in layer.heads or _idle(layer.attention_bias):
-        own = dict.fromkeys(columns_of(head).values())
-        for k, group in enumerate(groups):
-            columns = tuple(dict.fromkeys([*group.columns, *own]))
-            if len(group.heads) < group_size and len(columns) <= head_dim and _agree(group, head):
-                groups[k] = Group((*group.heads, head), columns)
-                break
-        else:
-            columns = (*(first if not groups else ()), *own)
-            if len(columns) > head_dim:
-                return None
-            groups.append(Group((head,), columns))
+    for start in range(0, len(heads), group_size):
+        some = heads[start : start + group_size]
+        columns = [ONE] if layer.attention_bias and not start else []
+        columns += [column for head in some for column in columns_of(head).values()]
+        group = Group(some, tuple(dict.fromkeys(columns)))
+        if len(group.columns) > head_dim or not all(_agree(some[0], head) for head in some):
+            return None
+        groups.append(group)
     return tuple(groups)
 
 
 def _idle(biases: Sequence[Bias]) -> tuple[Head, ...]:
     """A head that attends to anything, if there is something to add and no head adds it."""
-    from handcraft.circuits import LookBack, Relation
-
     here = Relation("this position", (), (), picks_one=True, distance=LookBack(0))
     return (Head("adds constants", here, (), ()),) if biases else ()
 
 
-def _agree(group: Group, head: Head) -> bool:
-    """Whether a head has the same keys as a group."""
-    one, other = group.heads[0].attends, head.attends
-    if one.distance is not None and other.distance is not None:
+def _agree(one: Head, other: Head) -> bool:
+    """Whether two heads have the same keys."""
+    if one.attends.distance is not None and other.attends.distance is not None:
         return True
-    return one.key == other.key and one.key_bias == other.key_bias
+    return one.attends.key == other.attends.key and one.attends.key_bias == other.attends.key_bias

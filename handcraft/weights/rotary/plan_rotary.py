@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, log2
 
+import numpy as np
+
 from handcraft.architecture import Architecture
-from handcraft.circuits import Before, Circuits, Distance, LookBack
+from handcraft.circuits import Before, Circuits, Distance, Encoding, LookBack, ideal_stream
 from handcraft.display import short_repr
 from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, PrecisionError
@@ -93,7 +95,7 @@ class Stream:
 
 
 def plan_stream(circuits: Circuits, architecture: Architecture, sizes: Sizes) -> Stream:
-    """A stream whose every norm divides by the same power of two.
+    """A stream for which every norm but the last divides by the same power of two.
 
     Its width is a power of two, so that no runtime rounds a mean.
 
@@ -101,16 +103,17 @@ def plan_stream(circuits: Circuits, architecture: Architecture, sizes: Sizes) ->
         PrecisionError: a norm would divide by what depends on the text.
         LayoutError: the circuits do not fit the requested width.
     """
+    _check_begin(circuits)
     layers = build_layers(circuits, architecture)
     draft = Layout(circuits.stream, 1, 1, False, False, constant=CONSTANT)
     norms = norm_inputs(circuits, draft, layers)
     _check_level(circuits, norms)
-    level = next((norm for norm in norms if norm.is_read), norms[0])
+    level = next((norm for norm in norms[:-1] if norm.is_read), norms[0])
     for n_embd in _widths(draft.width, sizes):
         layout = replace(draft, n_embd=n_embd)
         layout = replace(layout, fill=level_fill(level, layout, _powers(architecture)))
         norms = norm_inputs(circuits, layout, layers)
-        if not any(norm.is_read for norm in norms) or divides_exactly(norms, layout):
+        if not any(norm.is_read for norm in norms[:-1]) or divides_exactly(norms[:-1], layout):
             return Stream(layout, layers, norms)
     raise LayoutError(
         f"the residual stream needs more than {sizes.n_embd} dimensions, or a power of two of them",
@@ -138,8 +141,30 @@ def _powers(architecture: Architecture) -> Iterable[int]:
     return range(least, least + 3)
 
 
+def _check_begin(circuits: Circuits) -> None:
+    """Raise unless every flag is 0 or 1 at the begin token too.
+
+    The begin token sees nothing but itself, so its stream is the same in every text.
+
+    Raises:
+        PrecisionError: one is neither, and its square would change what norms divide by.
+    """
+    nothing = np.zeros((1, 0), dtype=np.int64)
+    stream = ideal_stream(circuits, nothing)
+    for subspace, numbers in stream.numbers.items():
+        if subspace.encoding is not Encoding.FLAG:
+            continue
+        stored = numbers.plain[0][0]
+        if stored not in (0, 1):
+            raise PrecisionError(
+                f"`{subspace}` is {stored} at the begin token, and a flag must be 0 or 1",
+                where=circuits.place,
+                fix="compile for gpt2",
+            )
+
+
 def _check_level(circuits: Circuits, norms: tuple[NormInput, ...]) -> None:
-    """Raise unless every norm that is read divides by the same.
+    """Raise unless every norm before a block that is read divides by the same, and the last by one number.
 
     Raises:
         PrecisionError: one does not.
@@ -152,7 +177,7 @@ def _check_level(circuits: Circuits, norms: tuple[NormInput, ...]) -> None:
                 where=circuits.place,
                 fix="compile for gpt2, or compute it from flags and tokens alone",
             )
-    if not is_level(norms) and any(norm.is_read for norm in norms):
+    if not is_level(norms[:-1]) and any(norm.is_read for norm in norms[:-1]):
         raise PrecisionError(
             "the norms of the model would divide by different numbers",
             where=circuits.place,
