@@ -8,7 +8,7 @@ from functools import cache
 
 from handcraft.circuits import Bias, Coefficients, Distance, Head, Number, Ramp
 from handcraft.origin import Origin
-from handcraft.rotary import RotaryScore
+from handcraft.rotary.score import RotaryScore
 from handcraft.weights.layers import GATE_STEEPNESS, Layer
 from handcraft.weights.layout import Layout
 from handcraft.weights.place_embedding import constants_of

@@ -15,7 +15,9 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, PrecisionError
 from handcraft.limits import WIDTH
 from handcraft.phrase import phrase, setting
-from handcraft.rotary import RotaryScore, Rotation, before, look_back
+from handcraft.rotary.look_back import look_back
+from handcraft.rotary.rotation import Rotation
+from handcraft.rotary.score import RotaryScore
 from handcraft.weights.layers import Layer, build_layers
 from handcraft.weights.layout import Layout, Sizes
 from handcraft.weights.norms import NormInput, divides_exactly, is_level, level_fill, norm_inputs
@@ -224,7 +226,6 @@ def plan_heads(
 
 def _score(distance: Distance, rotation: Rotation, dtype: str) -> RotaryScore:
     """The queries and keys of a head that attends at a distance."""
-    needed = dtype_named(dtype).underflow
-    if isinstance(distance, Before):
-        return before(distance.end, rotation, dtype, needed)
-    return look_back(distance.back, rotation, dtype, needed)
+    kind = dtype_named(dtype)
+    back = distance.end if isinstance(distance, Before) else distance.back
+    return look_back(back, rotation, kind, kind.underflow)
