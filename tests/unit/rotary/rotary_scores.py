@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from handcraft.compiler.rotary.rotation import Rotation
-from handcraft.compiler.rotary.score import RotaryScore
+from handcraft.rotary.rotation import Rotation
+from handcraft.rotary.score import RotaryScore
 from handcraft.dtype import DType
 
 torch = pytest.importorskip("torch")

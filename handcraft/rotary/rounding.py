@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from handcraft.compiler.rotary.rotation import Floats, Rotation
+from handcraft.rotary.rotation import Floats, Rotation
 from handcraft.dtype import FLOAT32, DType
 
 LIBRARY = 8

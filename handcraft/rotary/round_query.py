@@ -7,8 +7,8 @@ from math import floor
 
 import numpy as np
 
-from handcraft.compiler.rotary.rotation import Floats
-from handcraft.compiler.rotary.solve_query import TOLERANCE, Kinds, Sources, least_gap
+from handcraft.rotary.rotation import Floats
+from handcraft.rotary.solve_query import TOLERANCE, Kinds, Sources, least_gap
 from handcraft.dtype import DType
 
 GRID = 4

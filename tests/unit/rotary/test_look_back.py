@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 from rotary_scores import eager_pattern, eager_scores, sdpa_pattern
 
-from handcraft.compiler.rotary.look_back import look_back, look_back_keys, smallest_head_dim
-from handcraft.compiler.rotary.rotation import Rotation
+from handcraft.rotary.look_back import look_back, look_back_keys, smallest_head_dim
+from handcraft.rotary.rotation import Rotation
 from handcraft.dtype import BFLOAT16, FLOAT16, FLOAT32, DType
 from handcraft.errors import CompileError, PrecisionError
 

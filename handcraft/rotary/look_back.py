@@ -12,10 +12,10 @@ from math import sqrt
 
 import numpy as np
 
-from handcraft.compiler.rotary.rotation import Floats, Rotation
-from handcraft.compiler.rotary.round_query import as_pairs, rounded_query
-from handcraft.compiler.rotary.score import Keys, RotaryScore
-from handcraft.compiler.rotary.solve_query import Comparisons, Kinds, solve_query
+from handcraft.rotary.rotation import Floats, Rotation
+from handcraft.rotary.round_query import as_pairs, rounded_query
+from handcraft.rotary.score import Keys, RotaryScore
+from handcraft.rotary.solve_query import Comparisons, Kinds, solve_query
 from handcraft.dtype import FLOAT32, DType
 from handcraft.errors import CompileError, PrecisionError
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.compiler.rotary.rotation import Floats
+from handcraft.rotary.rotation import Floats
 
 Ints = npt.NDArray[np.int64]
 

@@ -9,9 +9,9 @@ from math import sqrt
 
 import numpy as np
 
-from handcraft.compiler.rotary.rotation import Floats, Rotation
-from handcraft.compiler.rotary.rounding import is_power_of_two, score_error
-from handcraft.compiler.rotary.solve_query import Sources
+from handcraft.rotary.rotation import Floats, Rotation
+from handcraft.rotary.rounding import is_power_of_two, score_error
+from handcraft.rotary.solve_query import Sources
 from handcraft.dtype import DType
 
 
