@@ -12,12 +12,12 @@ from math import sqrt
 
 import numpy as np
 
+from handcraft.dtype import FLOAT32, DType
+from handcraft.errors import CompileError, PrecisionError
 from handcraft.rotary.rotation import Floats, Rotation
 from handcraft.rotary.round_query import as_pairs, rounded_query
 from handcraft.rotary.score import Keys, RotaryScore
 from handcraft.rotary.solve_query import Comparisons, Kinds, solve_query
-from handcraft.dtype import FLOAT32, DType
-from handcraft.errors import CompileError, PrecisionError
 
 KEY = 32
 """The key of every token, in every pair. Amplitudes add up to about 104 nats / 0.2, times the root of

@@ -7,9 +7,9 @@ from math import floor
 
 import numpy as np
 
+from handcraft.dtype import DType
 from handcraft.rotary.rotation import Floats
 from handcraft.rotary.solve_query import TOLERANCE, Kinds, Sources, least_gap
-from handcraft.dtype import DType
 
 GRID = 4
 """Queries are whole multiples of 1/4, so that the last digits of a solution do not matter. The proof of

@@ -8,8 +8,8 @@ from math import sqrt
 
 import numpy as np
 
-from handcraft.rotary.rotation import Floats, Rotation
 from handcraft.dtype import FLOAT32, DType
+from handcraft.rotary.rotation import Floats, Rotation
 
 LIBRARY = 8
 """Error of a cosine or sine in float32, in half units in the last place of 1, before it is rounded to

@@ -9,10 +9,10 @@ from math import sqrt
 
 import numpy as np
 
+from handcraft.dtype import DType
 from handcraft.rotary.rotation import Floats, Rotation
 from handcraft.rotary.rounding import is_power_of_two, score_error
 from handcraft.rotary.solve_query import Sources
-from handcraft.dtype import DType
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from math import ceil, log2
 import numpy as np
 
 from handcraft.architecture import Architecture
-from handcraft.circuits import Before, Circuits, Distance, Encoding, LookBack, ideal_stream
+from handcraft.circuits import Circuits, Encoding, LookBack, ideal_stream
 from handcraft.display import short_repr
 from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, PrecisionError
@@ -30,7 +30,7 @@ EPSILON_COUNTS_FROM = 1 << 25
 """A mean square so many times the epsilon of RMSNorm is one to which the epsilon adds nothing in
 float32."""
 
-HEAD_DIMS = (8, 16, 32, 64, 128, 256)
+HEAD_DIMS = (2, 4, 8, 16, 32, 64, 128, 256)
 """The widths of heads that are tried: the more, the further apart scores are."""
 
 
@@ -49,7 +49,7 @@ class Rotary:
     """
 
     packing: Packing
-    scores: Mapping[Distance, RotaryScore]
+    scores: Mapping[LookBack, RotaryScore]
 
     def channel_names(self, layer: int, part: str) -> tuple[str, ...]:
         """What the channels of all heads of a layer are, heads side by side.
@@ -166,7 +166,7 @@ def _check_begin(circuits: Circuits) -> None:
 
 
 def _check_level(circuits: Circuits, norms: tuple[NormInput, ...]) -> None:
-    """Raise unless every norm before a block that is read divides by the same, and the last by one number.
+    """Raise unless every norm before a block divides by the same, and the last by one number.
 
     Raises:
         PrecisionError: one does not.
@@ -215,7 +215,10 @@ def plan_heads(
             rotation = Rotation(
                 head_dim, architecture.theta or 0.0, circuits.context + 1, architecture.window
             )
-            scores = {each: _score(each, rotation, dtype) for each in sorted(distances, key=str)}
+            scores = {
+                each: _score(each, rotation, dtype)
+                for each in sorted(distances, key=lambda each: each.back)
+            }
         except (PrecisionError, LayoutError) as error:
             refused = error
             continue
@@ -224,8 +227,7 @@ def plan_heads(
     raise refused
 
 
-def _score(distance: Distance, rotation: Rotation, dtype: str) -> RotaryScore:
+def _score(distance: LookBack, rotation: Rotation, dtype: str) -> RotaryScore:
     """The queries and keys of a head that attends at a distance."""
     kind = dtype_named(dtype)
-    back = distance.end if isinstance(distance, Before) else distance.back
-    return look_back(back, rotation, kind, kind.underflow)
+    return look_back(distance.back, rotation, kind, kind.underflow)
