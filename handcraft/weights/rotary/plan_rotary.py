@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from math import ceil, log2
 
 import numpy as np
@@ -215,10 +216,8 @@ def plan_heads(
             rotation = Rotation(
                 head_dim, architecture.theta or 0.0, circuits.context + 1, architecture.window
             )
-            scores = {
-                each: _score(each, rotation, dtype)
-                for each in sorted(distances, key=lambda each: each.back)
-            }
+            far_first = sorted(distances, key=lambda each: each.back, reverse=True)
+            scores = {each: _score(each, rotation, dtype) for each in far_first}
         except (PrecisionError, LayoutError) as error:
             refused = error
             continue
@@ -227,6 +226,7 @@ def plan_heads(
     raise refused
 
 
+@cache
 def _score(distance: LookBack, rotation: Rotation, dtype: str) -> RotaryScore:
     """The queries and keys of a head that attends at a distance."""
     kind = dtype_named(dtype)
