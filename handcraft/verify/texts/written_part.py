@@ -30,7 +30,7 @@ program has no logits: there n_vocab is 0.
 
 def following_in(source: Program | Meaning | Model) -> Following:
     """What is written after texts: what a program means, or the best token of a model."""
-    return _Best(source) if isinstance(source, Model) else _means(source)
+    return _means(source) if isinstance(source, Program | Meaning) else _Best(source)
 
 
 def _means(program: Program | Meaning) -> Following:
