@@ -7,13 +7,13 @@ import numpy as np
 from handcraft.errors import GroundTruthError
 from handcraft.formats.tensors.safetensors_file import safetensors_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.weights.compiled_part import CompiledPart
 
 FILE = "freeze.safetensors"
 
 
-def make_freeze(subject: Subject, wanted: Wanted) -> Made:
+def make_freeze(subject: LaidOut, wanted: Wanted) -> Made:
     """The masks of a model: true at numbers that training must not change.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 
 
 @dataclass(frozen=True)
@@ -51,5 +51,5 @@ class Part:
     name: str
     says: str
     files: tuple[str, ...]
-    make: Callable[[Subject, Wanted], Made]
+    make: Callable[[LaidOut, Wanted], Made]
     of_disguise: str | None = None

@@ -14,7 +14,7 @@ from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.parts import PARTS, chosen_parts
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.progress import advance
 
 MANIFEST = "ground_truth.json"
@@ -59,7 +59,7 @@ def check_ground_truth_target(folder: str | Path) -> None:
 
 
 def write_ground_truth(
-    subject: Subject,
+    subject: LaidOut,
     folder: str | Path,
     *,
     what: Sequence[str] | None = None,
@@ -127,7 +127,7 @@ def _shown(name: str) -> str:
     return folder + slash
 
 
-def _model(subject: Subject, fresh: Path) -> dict[str, object]:
+def _model(subject: LaidOut, fresh: Path) -> dict[str, object]:
     """Which model it is: what it is called, and the hashes of its files."""
     folder = fresh / MODEL if subject.compiled is not None else subject.folder
     if folder is None:

@@ -8,6 +8,7 @@ up to 1 at every such weight, and the weights of all components add up to the mo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 
 import numpy as np
@@ -22,8 +23,8 @@ from handcraft.ground_truth.components.partition import Component, Serves, parti
 from handcraft.ground_truth.contexts import sample_contexts
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
-from handcraft.ground_truth.subject import Subject
-from handcraft.language import Program
+from handcraft.ground_truth.subject import LaidOut
+from handcraft.language.meaning import MeantRule
 from handcraft.progress import advance
 
 LIST_FILE = "components.json"
@@ -34,18 +35,17 @@ ABLATED_UP_TO = 1024
 """Of more components the first ones are left out one by one; that takes a run of the model for each."""
 
 
-def make_components(subject: Subject, wanted: Wanted) -> Made:
+def make_components(subject: LaidOut, wanted: Wanted) -> Made:
     """The components of a model, and how its answers change without each."""
-    source = subject.source
-    decisions = source.decisions if isinstance(source, Program) else ()
-    components = partition(subject.weights, decisions)
+    written = () if subject.meaning is None else subject.meaning.rules
+    components = partition(subject.weights, written)
     ablations = _ablations(subject, components, wanted)
     rules = [each for each in components if each.serves is Serves.RULE]
     data = {
         "tensors": {name: list(t.shape) for name, t in subject.model.tensors.items()},
         "dtype": subject.model.dtype.name,
         "components": [
-            _component(number, each, ablation)
+            _component(number, each, ablation, written)
             for number, (each, ablation) in enumerate(zip(components, ablations, strict=True))
         ],
     }
@@ -74,17 +74,14 @@ def make_components(subject: Subject, wanted: Wanted) -> Made:
 
 
 def _ablations(
-    subject: Subject, components: Sequence[Component], wanted: Wanted
+    subject: LaidOut, components: Sequence[Component], wanted: Wanted
 ) -> list[Ablation | None]:
     """What changes without each component; None where that is not tried."""
     if not subject.predicts:
         return [None] * len(components)
     mechanisms: Mechanisms | None = None
-    if isinstance(subject.source, Program):
-        try:
-            mechanisms = Mechanisms.of(subject.source)
-        except GroundTruthError:  # too large: then it is only counted which answers change
-            mechanisms = None
+    with suppress(GroundTruthError):  # too large, or not known: then it is only counted what changes
+        mechanisms = Mechanisms.of_subject(subject)
     contexts = sample_contexts(subject, wanted.examples, wanted.seed).by_length
     baselines = [Baseline.of(subject.model, each, mechanisms) for each in contexts]
     found: list[Ablation | None] = []
@@ -95,7 +92,9 @@ def _ablations(
     return found
 
 
-def _component(number: int, component: Component, ablation: Ablation | None) -> dict[str, object]:
+def _component(
+    number: int, component: Component, ablation: Ablation | None, rules: Sequence[MeantRule]
+) -> dict[str, object]:
     origins = [
         {"what": origin.what, "place": None if origin.place is None else origin.place.short}
         for origin in component.origins
@@ -104,14 +103,14 @@ def _component(number: int, component: Component, ablation: Ablation | None) -> 
         "component": number,
         "name": component.name,
         "serves": component.serves.value,
-        "rules": [rule + 1 for rule in component.rules],
+        "rules": [rules[rule].number for rule in component.rules],
         "origins": origins,
         "weights": {tensor: len(places) for tensor, places in component.places.items()},
         "without": None if ablation is None else asdict(ablation),
     }
 
 
-def _tensors(subject: Subject, components: Sequence[Component]) -> dict[str, npt.NDArray[np.generic]]:
+def _tensors(subject: LaidOut, components: Sequence[Component]) -> dict[str, npt.NDArray[np.generic]]:
     """For each tensor the places of its weights, their components, and their values."""
     found: dict[str, npt.NDArray[np.generic]] = {}
     for name, tensor in subject.model.tensors.items():

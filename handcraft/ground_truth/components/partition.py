@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import GroundTruthError
-from handcraft.language.decision import Decision
 from handcraft.language.graph.node import Node
+from handcraft.language.meaning import MeantRule
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.origin import Origin
@@ -61,17 +61,17 @@ class Component:
         return sum(len(places) for places in self.places.values())
 
 
-def partition(weights: Weights, decisions: Sequence[Decision] = ()) -> tuple[Component, ...]:
+def partition(weights: Weights, meant: Sequence[MeantRule] = ()) -> tuple[Component, ...]:
     """The components of a model, in the order of the tensors; each weight that is not 0 is in one.
 
     Args:
         weights: those of the model, and what each serves.
-        decisions: the rules of the program; none where there are only circuits.
+        meant: the rules of the program that can fire; none where only circuits are known.
 
     Raises:
         GroundTruthError: it is not known what a weight serves.
     """
-    rules = _rules_by_origin(decisions, _served(weights))
+    rules = _rules_by_origin(meant, _served(weights))
     places: dict[frozenset[Origin], dict[str, list[int]]] = {}
     order: dict[frozenset[Origin], tuple[Origin, ...]] = {}
     for tensor, values in weights.model.tensors.items():
@@ -126,17 +126,17 @@ def _served(weights: Weights) -> set[Origin]:
 
 
 def _rules_by_origin(
-    decisions: Sequence[Decision], served: Container[Origin]
+    rules: Sequence[MeantRule], served: Container[Origin]
 ) -> Mapping[Origin, tuple[int, ...]]:
     """Which rules an origin stands for: the rule itself.
 
     Where no weight serves a rule, what computes its answer writes its logits, and stands for it.
     """
     found: dict[Origin, tuple[int, ...]] = {}
-    for number, decision in enumerate(decisions):
-        origin = decision.origin
-        if origin not in served and isinstance(decision.answer, Node):
-            origin = decision.answer.origin
+    for number, rule in enumerate(rules):
+        origin = rule.origin
+        if origin not in served and isinstance(rule.answer, Node):
+            origin = rule.answer.origin
         found[origin] = (*found.get(origin, ()), number)
     return found
 

@@ -25,7 +25,7 @@ from handcraft.ground_truth.hook_point import HookPoint, model_state
 from handcraft.ground_truth.ideal_states import IdealStates, ideal_states
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.language.graph.domain import json_value
 from handcraft.weights import written_at
 
@@ -71,7 +71,7 @@ class State:
         return np.asarray((np.concatenate(flat) > 0).mean(axis=0))
 
 
-def states_with_features(subject: Subject, texts: Sequence[npt.NDArray[np.int64]]) -> list[State]:
+def states_with_features(subject: LaidOut, texts: Sequence[npt.NDArray[np.int64]]) -> list[State]:
     """The features of the embedding and of the output of each block.
 
     Args:
@@ -105,7 +105,7 @@ def states_with_features(subject: Subject, texts: Sequence[npt.NDArray[np.int64]
 class _Directions:
     """The directions of the coordinates of subspaces, each made once."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: LaidOut) -> None:
         self.layout = subject.layout
         self._known: dict[Subspace, Array] = {}
 
@@ -132,7 +132,7 @@ def _joined(numbers: Sequence[Mapping[Subspace, Array]]) -> dict[Subspace, Array
     }
 
 
-def make_features(subject: Subject, wanted: Wanted) -> Made:
+def make_features(subject: LaidOut, wanted: Wanted) -> Made:
     """The features of every state, and how active they are on prompts."""
     if subject.predicts:
         sampled = sample_contexts(subject, wanted.examples, wanted.seed).by_length
@@ -182,7 +182,7 @@ def _feature(feature: Feature) -> dict[str, object]:
 
 
 def _activations(
-    subject: Subject, states: Sequence[State], texts: Sequence[npt.NDArray[np.int64]]
+    subject: LaidOut, states: Sequence[State], texts: Sequence[npt.NDArray[np.int64]]
 ) -> bytes:
     """Prompts of one length, the most frequent one, and how active every feature is on them."""
     which = max(range(len(texts)), key=lambda i: texts[i].size)
