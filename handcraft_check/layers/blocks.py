@@ -35,6 +35,11 @@ class Block:
     gate: Matrix | None = None
     rotary: Rotary | None = None
 
+    @property
+    def opening(self) -> Matrix:
+        """What decides whether hidden units are on."""
+        return self.c_fc if self.gate is None else self.gate
+
     @cached_property
     def matching(self) -> Matching:
         """How it makes queries and keys."""

@@ -22,6 +22,7 @@ from handcraft_check.arithmetic.rounding import (
 )
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.layers.half import half_product
+from handcraft_check.layers.hidden_units import Activation
 from handcraft_check.layers.layer_norm import Matrix, Normed
 from handcraft_check.layers.zeros import reads
 
@@ -62,6 +63,10 @@ def silu_range(low: Array, high: Array) -> Bounded:
     is_silent = high <= -SILENT
     is_known = is_silent | ((low == 0) & (high == 0))
     return between(np.where(is_known, 0.0, least), np.where(is_known, 0.0, most))
+
+
+SILU = Activation(silu_range, 17.0, -17.0)
+"""SiLU of 17 is 17 in float32."""
 
 
 def gated_units_in_use(gate: Matrix, up: Matrix, down: Matrix) -> tuple[Matrix, Matrix, Matrix]:
@@ -118,6 +123,20 @@ def half_gated_mlp(x: Bounded, gate: Matrix, up: Matrix, down: Matrix, regime: R
         regime: to which all is rounded.
     """
     opening, other = (half_product(x, each, regime.steps) for each in (gate, up))
+    return _gated(opening, other, down, regime)
+
+
+def half_gated_sums(x: Normed, gate: Matrix, up: Matrix, down: Matrix, regime: Regime) -> Bounded:
+    """The same of numbers of which several alternatives are known: each sum is rounded once."""
+    sums = [x.read(each)[0] for each in (gate, up)]
+    opening, other = (
+        rounded(each.center - each.error, each.center + each.error, regime.steps) for each in sums
+    )
+    return _gated(opening, other, down, regime)
+
+
+def _gated(opening: Bounded, other: Bounded, down: Matrix, regime: Regime) -> Bounded:
+    """What units write, by both of their sums."""
     opened = silu_range(opening.center - opening.error, opening.center + opening.error)
     is_known = opened.error == 0
     wide = rounded(opened.center - opened.error, opened.center + opened.error, regime.steps)

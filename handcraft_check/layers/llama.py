@@ -10,10 +10,19 @@ import numpy as np
 from handcraft_check.arithmetic.regime import Array, Regime
 from handcraft_check.arithmetic.rounding import Bounded, added, rounded
 from handcraft_check.arithmetic.stream import Stream
+from handcraft_check.by_windows.rms_norm_of_sums import rms_norm_of_sums
+from handcraft_check.by_windows.sums import NormedSums, Sums
 from handcraft_check.folder.config import Config
 from handcraft_check.layers.blocks import Block
-from handcraft_check.layers.gated_units import gated_mlp, gated_units_in_use, half_gated_mlp
+from handcraft_check.layers.gated_units import (
+    SILU,
+    gated_mlp,
+    gated_units_in_use,
+    half_gated_mlp,
+    half_gated_sums,
+)
 from handcraft_check.layers.half import for_each_value
+from handcraft_check.layers.hidden_units import Activation
 from handcraft_check.layers.layer_norm import Ids, Matrix, Normed
 from handcraft_check.layers.model import Model
 from handcraft_check.layers.rms_norm import half_rms_norm, rms_norm
@@ -103,13 +112,33 @@ class Llama(Model):
         """
         block, heads = self.blocks[layer], self.blocks[layer].heads
         assert block.rotary is not None
-        matching, values = self._read(x, block.ln_1, heads.matching, heads.moving)
+        matching, values = self.read(x, block.ln_1, heads.matching, heads.moving)
         at = np.array([position + self.config.lead])
         queries, keys = (
             block.rotary.rotated(each, at, self.regime) for each in block.matching.boxes(matching)
         )
         shape = (len(x.center), heads.count, heads.moved)
         return queries, keys, Bounded(values.center.reshape(shape), values.error.reshape(shape))
+
+    @property
+    def activation(self) -> Activation:
+        """Of what gates hidden units."""
+        return SILU
+
+    def normed_sums(self, x: Sums, weights: tuple[Bounded, Bounded]) -> NormedSums:
+        """Sums behind RMSNorm, of which the gain is known exactly."""
+        return rms_norm_of_sums(x, weights[0].center, self.config.epsilon, self.regime.steps)
+
+    def behind_units(self, layer: int, x: NormedSums) -> Stream:
+        """The stream behind gated units that read such sums, before the addition is rounded."""
+        block = self.blocks[layer]
+        assert block.gate is not None
+        if not self.regime.is_half:
+            return gated_mlp(x, block.gate, block.c_fc, block.mlp_out)
+        out = half_gated_sums(x, block.gate, block.c_fc, block.mlp_out, self.regime)
+        none = np.zeros((len(out.center), 0))
+        error = x.stream.error + out.error
+        return Stream(x.stream.center + out.center, error, error, none, self.no_directions)
 
     def feed_forward(self, layer: int, x: Stream) -> Stream:
         """The residual stream behind the gated MLP of one block: [row, n_embd]."""

@@ -96,6 +96,11 @@ class Model:
         gain, bias = (each.center for each in weights)
         return layer_norm_of_sums(x, gain, bias, self.config.epsilon)
 
+    def behind_units(self, layer: int, x: NormedSums) -> Stream:
+        """The stream behind hidden units that read such sums, before the addition is rounded."""
+        block = self.blocks[layer]
+        return mlp(x, block.c_fc, block.mlp_out, activation=self.activation)
+
     def within(self, regime: Regime) -> Model:
         """The same weights in a regime that differs in how attention is computed."""
         found = copy(self)
@@ -119,7 +124,7 @@ class Model:
         normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
         return normed.in_use(self.regime, gain.error, bias.error)
 
-    def _read(self, x: Stream, norm: tuple[Bounded, Bounded], *matrices: Matrix) -> list[Bounded]:
+    def read(self, x: Stream, norm: tuple[Bounded, Bounded], *matrices: Matrix) -> list[Bounded]:
         """Products of what a stream is normalized to: [row, n_embd] -> [row, out] each."""
         if not self.regime.is_half:
             normed = self._normed(x, norm)
@@ -149,7 +154,7 @@ class Model:
         """
         block, heads = self.blocks[layer], self.blocks[layer].heads
         if self.regime.is_half or self.regime.factors is not None:
-            matching, values = self._read(x, block.ln_1, heads.matching, heads.moving)
+            matching, values = self.read(x, block.ln_1, heads.matching, heads.moving)
             queries, keys = block.matching.boxes(matching)
         else:
             normed = self._normed(x, block.ln_1)
@@ -187,7 +192,7 @@ class Model:
         return scaled(dot, largest, factor)
 
     def all_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
-        """The scores of all destinations and sources, in float32.
+        """The scores of all destinations and sources.
 
         Args:
             layer: the number of the block.
@@ -203,7 +208,10 @@ class Model:
         error = np.abs(query) @ key_error + query_error @ most
         terms = self.blocks[layer].heads.terms[:, None, None] + 2
         error += product_error((np.abs(query) + query_error) @ most, terms)
-        return scaled(Bounded(center, error), np.abs(center) + error, self._scale(layer))
+        dot, factor = Bounded(center, error), self._scale(layer)
+        if self.regime.is_half:
+            return half_scores(dot, factor, self.regime)
+        return scaled(dot, np.abs(center) + error, factor)
 
     def _scale(self, layer: int) -> float:
         """What products of queries and keys are multiplied by."""
@@ -319,7 +327,7 @@ class Model:
 
     def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
-        return self._read(x, self.ln_f, self.unembedding)[0]
+        return self.read(x, self.ln_f, self.unembedding)[0]
 
     def margins(self, x: Stream, logits: Bounded, ids: Ids) -> Array:
         """How far one logit of each row surely is above all others: [row].
