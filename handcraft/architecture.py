@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Literal
 
 from handcraft.errors import ArchitectureError
@@ -106,6 +106,37 @@ GPT2 = Architecture(name="gpt2", norm="layer", activation="gelu_tanh")
 LLAMA = Architecture(name="llama", norm="rms", norm_epsilon=1e-6, activation="silu", theta=10_000.0)
 """Hugging Face's `LlamaForCausalLM` as it stands: RMSNorm, RoPE, SwiGLU, no biases; the head is tied
 unless it is asked for."""
+
+
+def llama(
+    *,
+    theta: float = 10_000.0,
+    epsilon: float = 1e-6,
+    tied: bool = True,
+    window: int | None = None,
+) -> Architecture:
+    """A Llama with other facts than `LLAMA`.
+
+    Args:
+        theta: the base of the frequencies by which queries and keys are rotated.
+        epsilon: what RMSNorm adds to the mean square.
+        tied: whether the unembedding is the transpose of the token embedding.
+        window: how many positions a position sees, itself among them, as in Mistral; None for all.
+
+    Raises:
+        ArchitectureError: a number makes no model.
+
+    >>> llama(theta=500_000.0).theta
+    500000.0
+    """
+    if not (isfinite(theta) and theta > 1):
+        raise ArchitectureError(f"theta={theta}", fix="use a number above 1, such as 10000")
+    if not 0 < epsilon < 1:
+        raise ArchitectureError(f"epsilon={epsilon}", fix="use a number between 0 and 1, such as 1e-6")
+    if window is not None and window < 1:
+        raise ArchitectureError(f"window={window}", fix="let a position see at least itself")
+    return replace(LLAMA, theta=float(theta), norm_epsilon=epsilon, tied=tied, window=window)
+
 
 ARCHITECTURES = (BLOCK, GPT2, LLAMA)
 

@@ -35,7 +35,7 @@ POSITIONS = 1024
 def compile_program(
     source: Program | Circuits,
     *,
-    architecture: Literal["gpt2", "block"] | Architecture = "gpt2",
+    architecture: Literal["gpt2", "block", "llama"] | Architecture = "gpt2",
     dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32",
     positions: Literal["auto", "one-hot", "binary", "sinusoidal"] = "auto",
     tokens: Literal["auto", "one-hot", "binary"] = "auto",
@@ -51,13 +51,15 @@ def compile_program(
     Args:
         source: a rule program, or circuits.
         architecture: ``gpt2`` is GPT-2 as Hugging Face runs it; ``block`` has attention, ReLU and the
-            residual stream only.
+            residual stream only; ``llama`` is a Llama as Hugging Face runs it, see
+            `handcraft.architecture.llama` for others of its kind.
         dtype: of the weights.
         positions: how the positions that heads look for are encoded; ``auto`` takes what makes the
             smallest model.
         tokens: how tokens are encoded; ``auto`` takes what makes the smallest model.
         n_positions: how many positions the model has; by default the context of the program in
-            ``block``, and 1024 or the context if larger in ``gpt2``.
+            ``block``, and 1024 or the context if larger elsewhere. In ``llama`` the begin token has one
+            more.
         sizes: the width and the heads, where they are to be larger than needed.
         like: the published GPT-2 whose width, heads and positions to take; `save` then fills the rest
             of its shape.

@@ -1,4 +1,4 @@
-"""GPT-2 in NumPy: forward, KV cache, generation, traces."""
+"""GPT-2 and Llama in NumPy: forward, KV cache, generation, traces."""
 
 from handcraft.model.attention import (
     attend,

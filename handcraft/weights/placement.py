@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from handcraft.circuits import Number
 from handcraft.display import short_repr
@@ -11,6 +12,9 @@ from handcraft.origin import Origin
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
 from handcraft.weights.plan import Plan
+
+if TYPE_CHECKING:
+    from handcraft.weights.rotary.plan_rotary import Rotary
 
 Index = tuple[int, ...]
 
@@ -87,6 +91,8 @@ def empty_tensors(plan: Plan) -> dict[str, PlacedTensor]:
 def _axes(name: str, plan: Plan) -> tuple[tuple[str, ...], ...]:
     """What the rows and columns of a tensor stand for."""
     stream = plan.layout.dimension_names
+    if plan.rotary is not None:
+        return _rotary_axes(name, plan, plan.rotary)
     if name == "wte.weight":
         return tuple(f"token {token}" for token in plan.token_names), stream
     if name == "wpe.weight":
@@ -104,6 +110,26 @@ def _axes(name: str, plan: Plan) -> tuple[tuple[str, ...], ...]:
     else:
         reads, writes = _unit_names(layer, plan.shape.n_inner[number]), stream
     return (reads, writes) if name.endswith("weight") else (writes,)
+
+
+def _rotary_axes(name: str, plan: Plan, rotary: Rotary) -> tuple[tuple[str, ...], ...]:
+    """The same in a rotary model, whose matrices are stored [out, in]."""
+    stream = plan.layout.dimension_names
+    if name in ("embed_tokens.weight", "lm_head.weight"):
+        return tuple(f"token {token}" for token in plan.token_names), stream
+    if not name.startswith("layers."):
+        return (stream,)
+    layer, part = int(name.split(".")[1]), name.split(".")[-2]
+    match part:
+        case "q_proj" | "k_proj" | "v_proj":
+            return rotary.channel_names(layer, part), stream
+        case "o_proj":
+            return stream, rotary.channel_names(layer, part)
+        case "gate_proj" | "up_proj":
+            return _unit_names(plan.layers[layer], plan.shape.n_inner[layer]), stream
+        case "down_proj":
+            return stream, _unit_names(plan.layers[layer], plan.shape.n_inner[layer])
+    return (stream,)
 
 
 def _qkv_names(layer: Layer, layout: Layout) -> tuple[str, ...]:
@@ -127,5 +153,6 @@ def _channel_names(layer: Layer, layout: Layout, part: str) -> tuple[str, ...]:
 
 
 def _unit_names(layer: Layer, count: int) -> tuple[str, ...]:
-    names = [unit.name for unit in layer.units]
+    names = [unit.name for unit in layer.units] + ["constants"] * bool(layer.mlp_bias)
+    names = names[:count]
     return tuple(names + ["unused"] * (count - len(names)))
