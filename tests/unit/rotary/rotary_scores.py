@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from handcraft.dtype import DType
 from handcraft.rotary.rotation import Rotation
 from handcraft.rotary.score import RotaryScore
-from handcraft.dtype import DType
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
