@@ -10,7 +10,6 @@ from pathlib import Path
 from handcraft.errors import GroundTruthError
 from handcraft.formats import save
 from handcraft.formats.folder import Content, check_target, whole_folder
-from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.parts import PARTS, chosen_parts
@@ -87,12 +86,6 @@ def write_ground_truth(
     for number, part in enumerate(parts):
         advance("derive ground truth", number, len(parts))
         try:
-            if isinstance(subject, Disguised) and part.of_disguise is not None:
-                raise GroundTruthError(
-                    part.of_disguise,
-                    where=subject.name,
-                    fix="ask for other parts: values,circuit,causal",
-                )
             made[part] = part.make(subject, wanted)
         except GroundTruthError as error:
             if what is not None:

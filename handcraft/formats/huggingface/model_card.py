@@ -44,7 +44,8 @@ def model_card(compiled: Compiled, report: Report) -> str:
         "## Sizes\n\n"
         f"{shape.n_layer} blocks, {_heads(shape)}, width {shape.n_embd}, "
         f"{shape.n_positions} positions, {shape.n_vocab} tokens with {_extra(model)}, "
-        f"{model.dtype.name}: {model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0.",
+        f"{model.dtype.name}: {model.parameters:,} parameters, "
+        f"{model.nonzero_parameters:,} of them not 0.",
         _verified_section(report),
         _layout_section(compiled),
     ]

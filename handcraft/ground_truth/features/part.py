@@ -18,9 +18,11 @@ from handcraft.display import count
 from handcraft.errors import GroundTruthError
 from handcraft.formats.tensors.safetensors_file import safetensors_bytes
 from handcraft.ground_truth.contexts import drawn_texts, sample_contexts
+from handcraft.ground_truth.disguised import Disguised
+from handcraft.ground_truth.features.beside import BESIDE, numbers_beside, with_beside
 from handcraft.ground_truth.features.feature import Array, Dictionary, Feature, dictionary
 from handcraft.ground_truth.features.saelens import saelens_folder
-from handcraft.ground_truth.featurizer import Featurizer, stream_states
+from handcraft.ground_truth.featurizer import stream_states
 from handcraft.ground_truth.hook_point import HookPoint, model_state
 from handcraft.ground_truth.ideal_states import IdealStates, ideal_states
 from handcraft.ground_truth.json_file import json_bytes
@@ -95,9 +97,15 @@ def states_with_features(subject: LaidOut, texts: Sequence[npt.NDArray[np.int64]
         features = dictionary(_joined(numbers), write, base, so_far)
         if not features.features:
             continue
+        here = [each[done] for each in streams]
         activations = [features.activations(each) for each in numbers]
-        pairs = zip(activations, streams, strict=True)
-        errors = [np.abs(features.stream(acts) - s[done]).max() for acts, s in pairs]
+        if isinstance(subject, Disguised):
+            beside = numbers_beside(features, activations, here)
+            features = with_beside(features, beside, here)
+            known = [{**each, BESIDE: mean} for each, mean in zip(numbers, beside, strict=True)]
+            activations = [features.activations(each) for each in known]
+        pairs = zip(activations, here, strict=True)
+        errors = [np.abs(features.stream(acts) - each).max() for acts, each in pairs]
         found.append(State(done, features, activations, float(max(errors))))
     return found
 
@@ -106,12 +114,12 @@ class _Directions:
     """The directions of the coordinates of subspaces, each made once."""
 
     def __init__(self, subject: LaidOut) -> None:
-        self.layout = subject.layout
+        self.subject = subject
         self._known: dict[Subspace, Array] = {}
 
     def __call__(self, subspace: Subspace) -> Array:
         if subspace not in self._known:
-            self._known[subspace] = Featurizer.of((subspace,), self.layout).write
+            self._known[subspace] = self.subject.featurizer((subspace,)).write
         return self._known[subspace]
 
 
@@ -200,5 +208,4 @@ PART = Part(
     "features of every layer, and their activations",
     (FOLDER,),
     make_features,
-    "features are written for an original: `carried.direction` moves them to its disguise",
 )
