@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from handcraft.model.shape import Shape
-from handcraft.vocabulary import Vocabulary
+from handcraft.model.tensor_axes import axes_of
+from handcraft.vocabulary import Vocabulary, begin_name
 
 PARTS = ("query", "key", "value")
 """What the columns of c_attn are, a third of them each."""
@@ -49,26 +51,56 @@ class AxisNames:
 
         The one axis of a bias is 0. The model may be larger than planned.
         """
-        if tensor in ("wte.weight", "lm_head.weight") and axis == 0:
-            tokens = dict(zip(vocabulary.numbers, vocabulary.tokens, strict=True))
-            return f"token {tokens[i]!r}" if i in tokens else "no token"
-        if tensor == "wpe.weight" and axis == 0:
-            return f"position {i}"
-        names = tensor.split(".")
-        block = int(names[1]) if names[0] == "h" else 0
-        writes = axis == 1 or names[-1] == "bias"
-        match ".".join(names[2:-1]), writes:
-            case "attn.c_attn", True:
+        found = axes_of(tensor)
+        match found.counted[axis]:
+            case "token":
+                return _token(i, shape, vocabulary, embeds=tensor == "embed_tokens.weight")
+            case "position":
+                return f"position {i}"
+            case "channels":
                 part, channel = divmod(i, shape.n_embd)
-                return self._channel(block, PARTS[part], channel, shape.head_dim)
-            case "attn.c_proj", False:
-                return self._channel(block, "value", i, shape.head_dim)
-            case ("mlp.c_fc", True) | ("mlp.c_proj", False):
-                units = self.blocks[block].units if block < len(self.blocks) else ()
+                return self._channel(found.block, PARTS[part], channel, shape)
+            case "query" | "key" | "value" as part:
+                return self._channel(found.block, part, i, shape)
+            case "output":
+                return self._channel(found.block, "output", i, shape)
+            case "unit":
+                units = self._of(found.block).units
                 return f"hidden unit: {units[i]}" if i < len(units) else "hidden unit, unused"
-        return self.stream[i]
+            case _:
+                return self.stream[i]
 
-    def _channel(self, block: int, part: str, channel: int, head_dim: int) -> str:
-        heads = self.blocks[block].heads if block < len(self.blocks) else ()
-        number, i = divmod(channel, head_dim)
-        return heads[number].channel(part, i) if number < len(heads) else f"{part} of an unused head"
+    def sharing(self, block: int | None, part: str, i: int, shape: Shape) -> tuple[HeadNames, ...]:
+        """The heads that have the query, the key, the value or the output `i` of a block.
+
+        Keys and values are shared by as many heads as there are queries for each (grouped queries).
+        """
+        size = shape.n_head // shape.kv_heads if part in ("key", "value") else 1
+        return self._of(block).heads[i * size : (i + 1) * size]
+
+    def _channel(self, block: int | None, part: str, channel: int, shape: Shape) -> str:
+        number, i = divmod(channel, shape.head_dim)
+        heads = self.sharing(block, part, number, shape)
+        part = "value" if part == "output" else part  # a head gives out what it is given
+        return _shared(heads).channel(part, i) if heads else f"{part} of an unused head"
+
+    def _of(self, block: int | None) -> BlockNames:
+        known = block is not None and block < len(self.blocks)
+        return self.blocks[block] if known else BlockNames((), ())  # type: ignore[index]
+
+
+def _shared(heads: Sequence[HeadNames]) -> HeadNames:
+    """Heads that share a key and a value, as one: their channels have the same names."""
+    if len(heads) == 1:
+        return heads[0]
+    return replace(heads[0], name="`, `".join(head.name for head in heads))
+
+
+def _token(i: int, shape: Shape, vocabulary: Vocabulary, *, embeds: bool) -> str:
+    """What a row of the token embedding or the head stands for; a Llama ends in its begin token."""
+    tokens = dict(zip(vocabulary.numbers, vocabulary.tokens, strict=True))
+    if i in tokens:
+        return f"token {tokens[i]!r}"
+    return (
+        f"begin token {begin_name(vocabulary)!r}" if embeds and i == shape.n_vocab - 1 else "no token"
+    )
