@@ -179,7 +179,7 @@ def _fired(model: Model, trace: Trace, names: AxisNames | None, served: Served) 
         if f"{name}.hidden" not in trace:
             continue
         before, hidden = trace[f"{name}.pre_activation"][-1], trace[f"{name}.hidden"][-1]
-        known = names.blocks[block].units if names is not None and block < len(names.blocks) else ()
+        known = () if names is None else names.block(block).units
         if names is not None and not known:
             continue
         count = len(known) if names is not None else len(hidden)
@@ -191,5 +191,5 @@ def _fired(model: Model, trace: Trace, names: AxisNames | None, served: Served) 
                     called,
                     float(before[units[0]]),
                     tuple(hidden[units].tolist()),
-                    served.rows(f"{name}.c_proj.weight", units),
+                    served.rows(model.output_matrix(block, "mlp"), units),
                 )

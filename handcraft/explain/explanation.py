@@ -38,7 +38,7 @@ class Source:
     """A position that a head attends to.
 
     Args:
-        position: of the source, from 0.
+        position: of the source, from 0; -1 for the begin token.
         token: the token there.
         weight: the attention weight, from 0 to 1.
         keys: the values there that decide where the head attends, by name.

@@ -73,17 +73,14 @@ class OutputMatrix:
     axis: int
 
 
-def heads_write(block: int, *, rotary: bool) -> OutputMatrix:
-    """The matrix by which the heads of a block write, in a Llama or a GPT-2."""
-    if rotary:
-        return OutputMatrix(f"layers.{block}.self_attn.o_proj.weight", None, 1)
-    name = f"h.{block}.attn.c_proj"
-    return OutputMatrix(f"{name}.weight", f"{name}.bias", 0)
+Writers = Literal["attn", "mlp"]
+"""The heads of a block, or its hidden units."""
 
 
-def units_write(block: int, *, rotary: bool) -> OutputMatrix:
-    """The matrix by which the hidden units of a block write, in a Llama or a GPT-2."""
+def output_matrix(block: int, of: Writers, *, rotary: bool) -> OutputMatrix:
+    """The matrix by which the heads or the hidden units of a block write, in a Llama or a GPT-2."""
     if rotary:
-        return OutputMatrix(f"layers.{block}.mlp.down_proj.weight", None, 1)
-    name = f"h.{block}.mlp.c_proj"
+        name = "self_attn.o_proj" if of == "attn" else "mlp.down_proj"
+        return OutputMatrix(f"layers.{block}.{name}.weight", None, 1)
+    name = f"h.{block}.{of}.c_proj"
     return OutputMatrix(f"{name}.weight", f"{name}.bias", 0)
