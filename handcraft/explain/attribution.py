@@ -1,9 +1,9 @@
 """Direct logit attribution: what every part of a model adds to the logits at the last position.
 
-The residual stream before the last norm is a sum: the embeddings, the output of every head, the output of every
-hidden unit, and the biases. Without a norm a logit is linear in it, so each part adds its own inner
-product with the unembedding. ln_f divides by the standard deviation s of the whole sum, which is not
-linear: s is kept as it is on this prompt, and then
+The residual stream before the last norm is a sum: the embeddings, the output of every head, the output
+of every hidden unit, and the biases. Without a norm a logit is linear in it, so each part adds its own
+inner product with the unembedding. ln_f divides by the standard deviation s of the whole sum, which is
+not linear: s is kept as it is on this prompt, and then
 
     logit_k = sum over parts p of sum_i W_U[k, i] gain_i (p_i - mean(p)) / s + sum_i W_U[k, i] bias_i
 
@@ -51,7 +51,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Attribution:
-    """The parts that add up to the logits, the factor of the last norm, and the bound of the rounding."""
+    """The parts that add up to the logits, the factor of the last norm, the bound of the rounding."""
 
     parts: tuple[Part, ...]
     scale: float | None
@@ -244,10 +244,11 @@ class LastNorm:
 
     def reader(self, unembedding: Floats) -> Floats:
         """What reads logits from a part of the stream: [token, n_embd]."""
-        weighted = unembedding * self.gain * self.scale
+        weighted: Floats = unembedding * self.gain * self.scale
         if not self.centred:
             return weighted
-        return weighted - weighted.mean(axis=1, keepdims=True)  # reads p as it reads p - mean(p)
+        weighted -= weighted.mean(axis=1, keepdims=True)  # reads p as it reads p - mean(p)
+        return weighted
 
 
 def _last(trace: Trace, name: str) -> Floats:

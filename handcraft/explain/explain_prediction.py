@@ -86,6 +86,7 @@ def explain_prediction(subject: Subject, prompt: str | Sequence[str]) -> Explana
         parts=parts,
         shares=shares(parts),
         scale=attribution.scale if attribution else None,
+        norm=model.architecture.norm,
         bound=attribution.bound if attribution else (),
         notes=tuple(notes),
         separator=model.vocabulary.separator,

@@ -258,8 +258,11 @@ def _sums(of: Explanation) -> Iterator[Content]:
             rows.append(row("all else", total))
         yield Table(head, tuple(rows))
     if of.scale is not None:
+        by = "ln_f divides each part by the standard deviation"
+        if of.norm == "rms":
+            by = "the last norm divides each part by the root mean square of the stream"
         yield (
-            f"ln_f divides each part by the standard deviation on this prompt: times "
+            f"{by} on this prompt: times "
             f"{number(of.scale)}; rounding moves a logit by at most {number(max(of.bound))}"
         )
 

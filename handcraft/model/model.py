@@ -177,7 +177,7 @@ class Model:
         every = range(self.shape.n_vocab)
         tokens, answers = (tuple(map(self.token_name, each)) for each in (ids, every))
         begin = () if self.begin_id is None else (self.token_name(self.begin_id),)
-        return Trace((*begin, *tokens), values, answers, names, stored)
+        return Trace((*begin, *tokens), values, answers, names, stored, lead=len(begin))
 
     def output_matrix(self, block: int, of: Writers) -> OutputMatrix:
         """The matrix by which the heads or the hidden units of a block write."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Counted = Literal["token", "position", "stream", "channels", "query", "key", "value", "output", "unit"]
-"""Tokens, positions, dimensions of the residual stream, hidden units; or channels of heads side by side:
-of queries, of keys and of values, which several heads may share, of the outputs of all heads, or of
-queries, keys and values, which are a third of the ``channels`` each."""
+"""Tokens, positions, dimensions of the residual stream, hidden units; or channels of heads side by
+side: of queries, of keys and of values, which several heads may share, of the outputs of all heads, or
+of queries, keys and values, which are a third of the ``channels`` each."""
 
 # Matrices of GPT-2 are stored [in, out], those of Llama and embeddings [out, in].
 AXES: dict[str, tuple[Counted, ...]] = {
