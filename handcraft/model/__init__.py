@@ -19,6 +19,7 @@ from handcraft.model.parameters import PartCount, PartCounts, parameters_by_part
 from handcraft.model.rounded import ReorderedModel, RoundedModel, as_reordered, as_rounded
 from handcraft.model.shape import Shape
 from handcraft.model.stored import Stored
+from handcraft.model.tensor_axes import OutputMatrix, axes_of
 from handcraft.model.trace import Trace
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Cache",
     "HeadNames",
     "Model",
+    "OutputMatrix",
     "PartCount",
     "PartCounts",
     "ReorderedModel",
@@ -38,6 +40,7 @@ __all__ = [
     "as_reordered",
     "as_rounded",
     "attend",
+    "axes_of",
     "causal_mask",
     "check_masked",
     "checked_prompt",

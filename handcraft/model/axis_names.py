@@ -33,10 +33,28 @@ class HeadNames:
 
 @dataclass(frozen=True)
 class BlockNames:
-    """The heads and the hidden units of one block; those after the last one are unused."""
+    """The heads and the hidden units of one block; those after the last one are unused.
+
+    Where a matrix has no bias, as in Llama, a channel and a hidden unit that are the same everywhere
+    write what a bias would add.
+
+    Args:
+        heads: its heads.
+        units: its hidden units.
+        constant_channel: whether the first channel of the first head writes constants.
+        constant_unit: whether the hidden unit after the last one that has a name does.
+    """
 
     heads: tuple[HeadNames, ...]
     units: tuple[str, ...]
+    constant_channel: bool = False
+    constant_unit: bool = False
+
+    def unit(self, i: int) -> str:
+        """What a hidden unit is; "" for one that is unused."""
+        if i < len(self.units):
+            return self.units[i]
+        return "writes constants" if self.constant_unit and i == len(self.units) else ""
 
 
 @dataclass(frozen=True)
@@ -65,8 +83,8 @@ class AxisNames:
             case "output":
                 return self._channel(found.block, "output", i, shape)
             case "unit":
-                units = self._of(found.block).units
-                return f"hidden unit: {units[i]}" if i < len(units) else "hidden unit, unused"
+                unit = self.block(found.block).unit(i)
+                return f"hidden unit: {unit}" if unit else "hidden unit, unused"
             case _:
                 return self.stream[i]
 
@@ -76,7 +94,7 @@ class AxisNames:
         Keys and values are shared by as many heads as there are queries for each (grouped queries).
         """
         size = shape.n_head // shape.kv_heads if part in ("key", "value") else 1
-        return self._of(block).heads[i * size : (i + 1) * size]
+        return self.block(block).heads[i * size : (i + 1) * size]
 
     def _channel(self, block: int | None, part: str, channel: int, shape: Shape) -> str:
         number, i = divmod(channel, shape.head_dim)
@@ -84,7 +102,8 @@ class AxisNames:
         part = "value" if part == "output" else part  # a head gives out what it is given
         return _shared(heads).channel(part, i) if heads else f"{part} of an unused head"
 
-    def _of(self, block: int | None) -> BlockNames:
+    def block(self, block: int | None) -> BlockNames:
+        """The names of a block; none of one that is not known."""
         known = block is not None and block < len(self.blocks)
         return self.blocks[block] if known else BlockNames((), ())  # type: ignore[index]
 

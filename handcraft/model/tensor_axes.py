@@ -7,8 +7,8 @@ from typing import Literal
 
 Counted = Literal["token", "position", "stream", "channels", "query", "key", "value", "output", "unit"]
 """Tokens, positions, dimensions of the residual stream, hidden units; or channels of heads side by
-side: of queries, of keys and of values, which several heads may share, of the outputs of all heads, or of
-queries, keys and values, which are a third of the ``channels`` each."""
+side: of queries, of keys and of values, which several heads may share, of the outputs of all heads, or
+of queries, keys and values, which are a third of the ``channels`` each."""
 
 # Matrices of GPT-2 are stored [in, out], those of Llama and embeddings [out, in].
 AXES: dict[str, tuple[Counted, ...]] = {
@@ -73,17 +73,14 @@ class OutputMatrix:
     axis: int
 
 
-def heads_write(block: int, *, rotary: bool) -> OutputMatrix:
-    """The matrix by which the heads of a block write, in a Llama or a GPT-2."""
-    if rotary:
-        return OutputMatrix(f"layers.{block}.self_attn.o_proj.weight", None, 1)
-    name = f"h.{block}.attn.c_proj"
-    return OutputMatrix(f"{name}.weight", f"{name}.bias", 0)
+Writers = Literal["attn", "mlp"]
+"""The heads of a block, or its hidden units."""
 
 
-def units_write(block: int, *, rotary: bool) -> OutputMatrix:
-    """The matrix by which the hidden units of a block write, in a Llama or a GPT-2."""
+def output_matrix(block: int, of: Writers, *, rotary: bool) -> OutputMatrix:
+    """The matrix by which the heads or the hidden units of a block write, in a Llama or a GPT-2."""
     if rotary:
-        return OutputMatrix(f"layers.{block}.mlp.down_proj.weight", None, 1)
-    name = f"h.{block}.mlp.c_proj"
+        name = "self_attn.o_proj" if of == "attn" else "mlp.down_proj"
+        return OutputMatrix(f"layers.{block}.{name}.weight", None, 1)
+    name = f"h.{block}.{of}.c_proj"
     return OutputMatrix(f"{name}.weight", f"{name}.bias", 0)

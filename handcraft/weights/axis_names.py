@@ -16,17 +16,17 @@ def axis_names(plan: Plan) -> AxisNames:
     if plan.rotary is not None:
         packing = plan.rotary.packing
         blocks = [
-            BlockNames(_rotary_heads(packing, number), unit_names(layer))
+            BlockNames(
+                _rotary_heads(packing, number),
+                tuple(unit.name for unit in layer.units),
+                constant_channel=bool(layer.attention_bias),
+                constant_unit=bool(layer.mlp_bias),
+            )
             for number, layer in enumerate(plan.layers)
         ]
     else:
         blocks = [_block(layer, plan.layout) for layer in plan.layers]
     return AxisNames(_stream(plan.layout), tuple(blocks))
-
-
-def unit_names(layer: Layer) -> tuple[str, ...]:
-    """The hidden units of a layer; in a rotary model one more writes what has no bias."""
-    return (*(unit.name for unit in layer.units), *["constants"] * bool(layer.mlp_bias))
 
 
 def _stream(layout: Layout) -> tuple[str, ...]:
