@@ -85,7 +85,7 @@ class PlainGPT2:
 
     def reorder(self, cache, parents):
         cache["mask"] = cache["mask"][parents]
-        cache["kv"] = [(k[parents], v[parents]) for k, v in cache["kv"]]
+        cache["kv"] = [kv and (kv[0][parents], kv[1][parents]) for kv in cache["kv"]]
 
     def padded(self, prompts):
         n = max(map(len, prompts))

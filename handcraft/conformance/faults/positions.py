@@ -199,7 +199,7 @@ PADDING_FAULTS = (
         RowsShareMask,
         BATCHES,
     ),
-    Fault("only-first-row", "runs only the first row of a batch", LaterRowsEmpty, BATCHES),
+    Fault("only-first-row", "runs only the first row of a batch", LaterRowsEmpty, (*BATCHES, "beams")),
     Fault("rows-reversed", "gives back the rows of a batch in reverse order", RowsReversed, BATCHES),
     Fault("rows-shifted", "gives every row of a batch the answer of another row", RowsShifted, BATCHES),
 )

@@ -1,9 +1,10 @@
 """From failed cases to what is broken: the fewest known faults that explain them.
 
 Every case lists the wrong answers of all known faults. So a fault predicts which cases fail, and with
-which answers; a case that has another answer contradicts the fault. The fault that explains most failed
-cases with fewest contradictions is named first, then the next one for the cases that are left. This is
-how digital circuits are diagnosed with a fault dictionary.
+which answers; a case that passes although the fault would change it contradicts the fault. The fault
+that explains most failed cases with fewest contradictions is named first, with all failed cases that it
+would change, and then the next one for the cases that are left. This is how digital circuits are
+diagnosed with a fault dictionary.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ def findings_of(pack: Pack, results: Sequence[Result]) -> tuple[Finding, ...]:
         faults = _best(left.values(), answered, cases)
         if not faults:
             break
-        explained = tuple(id for id, each in left.items() if faults[0] in each.faults)
+        explained = tuple(
+            id
+            for id, each in left.items()
+            if faults[0] in each.faults or faults[0] in _predicted(cases[id])
+        )
         says = " or ".join(pack.faults[fault] for fault in faults)
         found.append(Finding(says, faults, explained))
         for id in explained:
@@ -45,8 +50,7 @@ def _best(
     for fault in candidates:
         explained = sum(fault in each.faults for each in failed)
         against = sum(
-            fault in faults and fault not in answered[id].faults
-            for id, faults in ((id, _predicted(cases[id])) for id in answered)
+            fault in _predicted(cases[id]) for id, each in answered.items() if each.state == "passed"
         )
         scores[fault] = (explained - against, explained)
     best = max(scores.values(), default=(0, 0))
