@@ -184,7 +184,7 @@ class PlainGPT2:
 
 
 def _with(**steps):
-    """A class whose steps are patched; each patch gets the engine, the right step, and its arguments."""
+    """A class with patched steps; a patch gets the engine, the right step, and its arguments."""
     patched = {}
     for name, step in steps.items():
         right = getattr(PlainGPT2, name)

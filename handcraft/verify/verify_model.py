@@ -10,6 +10,7 @@ from handcraft.circuits import Circuits
 from handcraft.display import shorten_value
 from handcraft.errors import ModelError, ProgramError
 from handcraft.language import Program, Prompts
+from handcraft.language.meaning import Meaning
 from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.model import Model
 from handcraft.progress import advance
@@ -94,7 +95,7 @@ def verify(
     _check_arguments(model, source)
     if sample is not None:
         SAMPLE_UP_TO.check(sample)
-    positions, longest = model.shape.n_positions, source.context
+    positions, longest = model.context, source.context
     prompts = source.prompts if isinstance(source, Program) else prompts
     allowed = prompts if is_restricted(prompts) else None
     if given is not None:
@@ -173,7 +174,7 @@ class Contexts:
 
 def contexts_to_try(
     model: Model,
-    source: Program | Circuits,
+    source: Program | Circuits | Meaning,
     allowed: Prompts | None,
     every_up_to: int,
     sample: int | None,

@@ -12,7 +12,7 @@ from handcraft.conformance.cases.request import Logits, Outcome, Request, outcom
 from handcraft.conformance.engines.engine import Facts, Loaded
 from handcraft.conformance.engines.stepwise import step_by_step
 from handcraft.errors import ConformanceError
-from handcraft.formats.onnx_file import FILE
+from handcraft.formats.onnx.onnx_file import FILE
 
 
 @dataclass(frozen=True)
