@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from llama_folders import AAB, Recipe, make, thirty_rules
 from safetensors.numpy import load_file, save_file
 
-from handcraft_check.by_cases.policy import StuckError
 from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
 from handcraft_check.prove import prove
@@ -166,8 +165,10 @@ def test_a_changed_config_is_proved_only_where_answers_stay(name, config, folder
             assert seen < 0
 
 
-def test_another_theta_is_refuted(folders, tmp_path):
-    found = changed(folders["dots"], tmp_path / "new", config=both(2.0))
+def test_another_theta_is_refuted(tmp_path):
+    folder = make(_new(tmp_path / "old"), replace(RECIPES["dots"], context=24))
+    assert prove(folder).word == "proved"
+    found = changed(folder, tmp_path / "new", config=both(30.0))
     assert prove(found, rehash=True).word == "refuted"
 
 
@@ -198,7 +199,7 @@ def test_a_head_that_is_said_to_be_tied_must_be(folders, tmp_path):
 
 
 @given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["aab", "tied", "dots"]))
-@settings(max_examples=40)
+@settings(max_examples=15)
 def test_a_changed_weight_is_proved_only_where_answers_stay(seed, name, folders, tmp_path_factory):
     rng, folder = np.random.default_rng(seed), folders[name]
     tensors = load_file(folder / "model.safetensors")
@@ -230,13 +231,12 @@ BAD = [
     ({"bos_token_id": 1}, "the begin token of config.json, 1, has the id of 'b'"),
     ({"head_dim": 15}, "head_dim=15 is odd"),
     ({"num_key_value_heads": 3}, "2 heads cannot share 3"),
-    ({"num_attention_heads": 3}, "3 heads cannot share 1" if False else "no multiple of 3 heads"),
+    ({"num_attention_heads": 3}, "no multiple of 3 heads"),
     ({"rms_norm_eps": 0}, "rms_norm_eps is 0"),
     ({"sliding_window": 4}, "does not know the key 'sliding_window'"),
     ({"partial_rotary_factor": 0.5}, "does not know the key 'partial_rotary_factor'"),
     ({"max_position_embeddings": 5}, "contexts of 5 tokens, and the model has 4 positions behind"),
     ({"dtype": "bfloat16"}, "it states 'bfloat16'"),
-    ({"model_type": "gemma"}, "the checker knows gpt2, llama and mistral"),
     ({"num_hidden_layers": 2}, r"there is no tensor 'layers\.1"),
     ({"vocab_size": 4}, r"embed_tokens\.weight has the shape \(3, 16\), not \(4, 16\)"),
 ]
@@ -246,6 +246,13 @@ BAD = [
 def test_a_config_that_the_checker_does_not_know(config, why, folders, tmp_path):
     found = changed(folders["aab"], tmp_path / "new", config=config)
     with pytest.raises(CheckError, match=why):
+        prove(found, rehash=True)
+
+
+def test_a_model_of_another_kind_is_refused(folders, tmp_path):
+    found = shutil.copytree(folders["aab"], tmp_path / "new")
+    (found / "config.json").write_text('{"model_type": "gemma"}')
+    with pytest.raises(CheckError, match="the checker knows gpt2, llama and mistral"):
         prove(found, rehash=True)
 
 
@@ -267,10 +274,11 @@ def test_the_root_of_the_sum_of_squares(folders):
     assert (np.square(embedding).sum(axis=1) == llama_folders.SIZE**2 * embedding.shape[1]).all()
 
 
-def test_stuck_proofs_say_where(folders, tmp_path):
+def test_a_head_that_reads_several_sources_is_not_proved(folders, tmp_path):
     tensors = load_file(folders["aab"] / "model.safetensors")
     q = "model.layers.0.self_attn.q_proj.weight"
-    found = changed(folders["aab"], tmp_path / "new", tensors={q: tensors[q] / 64})
-    claim = read_claim(found, rehash=True)
-    with pytest.raises(StuckError):
-        claim.proof(True).run()
+    found = changed(folders["aab"], tmp_path / "new", tensors={q: 0 * tensors[q]})
+    for dtype in DTYPES:
+        verdict = prove(found, regime=dtype, rehash=True)
+        assert verdict.word != "proved"
+        assert verdict.context
