@@ -110,7 +110,10 @@ class _Drawing:
         tokens = [visible(token) for token in self.circuits.vocabulary.tokens]
         begin = self.circuits.begin
         before = "" if begin is None else f"; before the text the begin token {begin}"
-        values = {"token": shorten(tokens, most=8) + before, "position": f"0 to {self.circuits.context - 1}"}
+        values = {
+            "token": shorten(tokens, most=8) + before,
+            "position": f"0 to {self.circuits.context - 1}",
+        }
         parts = []
         for of, shown in values.items():
             written = [table.subspace for table in self.circuits.embedding if table.of == of]
