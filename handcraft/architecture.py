@@ -66,11 +66,24 @@ class Architecture:
 
     @property
     def unlike_gpt2(self) -> list[str]:
-        """How it differs from the GPT-2 that was published; its unembedding is not considered."""
+        """How it differs from the published GPT-2; its unembedding is not considered."""
         facts = {
             "the model has no LayerNorm": self.norm != "layer",
             "it rotates queries and keys by position": self.is_rotary,
             f"its activation is {self.activation}, not gelu_tanh": self.activation != "gelu_tanh",
+            "its attention is not causal": not self.causal,
+            "its scores are not scaled by 1/sqrt(head_dim)": not self.scales_scores
+            or self.scales_by_layer,
+        }
+        return [difference for difference, holds in facts.items() if holds]
+
+    @property
+    def unlike_llama(self) -> list[str]:
+        """How it differs from the published Llama; window and unembedding are not considered."""
+        facts = {
+            "the model has no RMSNorm": self.norm != "rms",
+            "it embeds positions": not self.is_rotary,
+            f"its activation is {self.activation}, not silu": not self.is_gated,
             "its attention is not causal": not self.causal,
             "its scores are not scaled by 1/sqrt(head_dim)": not self.scales_scores
             or self.scales_by_layer,

@@ -13,7 +13,7 @@ from handcraft.model import AxisNames, Model, Stored
 from handcraft.weights import Weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
     """A program, a model, or both, wherever they were read from; what is not known is None.
 

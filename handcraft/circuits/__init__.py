@@ -11,7 +11,7 @@ from handcraft.circuits.circuits import (
     embed_position,
     embed_token,
 )
-from handcraft.circuits.distance import Before, Distance, LookBack
+from handcraft.circuits.distance import LookBack
 from handcraft.circuits.head import AttentionWeights, Head, Relation, equal, look_back, window
 from handcraft.circuits.ideal import ideal_logits, ideal_next, ideal_stream
 from handcraft.circuits.linear_map import LinearMap, copy, project, value_map
@@ -33,13 +33,11 @@ from handcraft.circuits.subspace import (
 
 __all__ = [
     "AttentionWeights",
-    "Before",
     "Bias",
     "Block",
     "Circuits",
     "Codes",
     "Coefficients",
-    "Distance",
     "Encoding",
     "Head",
     "LinearMap",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
-from handcraft.circuits.distance import Distance
+from handcraft.circuits.distance import LookBack
 from handcraft.circuits.linear_map import LinearMap, copy
 from handcraft.circuits.number import Number, Plain
 from handcraft.circuits.subspace import Coefficients, Encoding, Subspace
@@ -60,7 +60,7 @@ class Relation:
     error_bound: float = 0
     key_bias: tuple[Coefficients, ...] = ()
     base: int | None = None
-    distance: Distance | None = None
+    distance: LookBack | None = None
 
     @property
     def is_hard(self) -> bool:

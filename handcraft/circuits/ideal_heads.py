@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from handcraft.circuits.distance import Distance
+from handcraft.circuits.distance import LookBack
 from handcraft.circuits.exact_array import (
     ExactArray,
     combine,
@@ -77,7 +77,7 @@ def hard_pattern(
     return equal_weights(wins)
 
 
-def _at_distance(distance: Distance, seen: Seen) -> ExactArray:
+def _at_distance(distance: LookBack, seen: Seen) -> ExactArray:
     """All of the attention at one distance, of destinations that see equally many sources."""
     rows, count = seen.sources.shape
     pattern = np.zeros((rows, count))

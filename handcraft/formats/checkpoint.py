@@ -222,7 +222,10 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         shape = manifest.shape
         check_shape(shape, vocabulary)
         source = read_source(manifest)
-    if source.vocabulary.tokens != vocabulary.tokens or source.context > shape.n_positions:
+    if (
+        source.vocabulary.tokens != vocabulary.tokens
+        or source.context > shape.n_positions - architecture.is_rotary
+    ):
         what = f"{MANIFEST} describes a program whose vocabulary or context differs from its model"
         raise contradiction(what, path / MANIFEST)
     if isinstance(source, Circuits) and source.causal is not architecture.causal:

@@ -4,16 +4,16 @@ from handcraft.ground_truth.disguised import of_disguise
 from handcraft.ground_truth.located import Located, locate
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.parts import PARTS
-from handcraft.ground_truth.subject import Subject, of_checkpoint, of_compiled
+from handcraft.ground_truth.subject import LaidOut, of_checkpoint, of_compiled
 from handcraft.ground_truth.write_folder import MANIFEST, Written, write_ground_truth
 
 __all__ = [
     "MANIFEST",
     "PARTS",
+    "LaidOut",
     "Located",
     "Made",
     "Part",
-    "Subject",
     "Wanted",
     "Written",
     "locate",

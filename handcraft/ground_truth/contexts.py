@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handcraft.circuits import Circuits
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.verify.meant import ideal, meant_in, oracle
 from handcraft.verify.texts.allowed import is_restricted
 from handcraft.verify.texts.batch import Batch, Ids
@@ -49,7 +49,7 @@ MOST = 10_000
 """At most so many prompts are drawn because one text stands for several: the oracle runs on each."""
 
 
-def sample_contexts(subject: Subject, count: int, seed: int, *, each: int = 1) -> Sampled:
+def sample_contexts(subject: LaidOut, count: int, seed: int, *, each: int = 1) -> Sampled:
     """All allowed prompts if they are at most `count`, else about so many random ones.
 
     They are the prompts that `verify` tries. With a causal mask, running a text also gives the answers
@@ -61,7 +61,7 @@ def sample_contexts(subject: Subject, count: int, seed: int, *, each: int = 1) -
         seed: of those that are drawn.
         each: how many prompts one text may stand for, if `count` counts texts and not prompts.
     """
-    source, model = subject.source, subject.model
+    source, model = subject.asked, subject.model
     allowed = subject.prompts if is_restricted(subject.prompts) else None
     sample = max(count, min(count * each, MOST))
     tried = contexts_to_try(model, source, allowed, count, sample, seed)
@@ -92,7 +92,7 @@ def _joined(parts: list[Contexts]) -> Contexts:
     return Contexts(texts[asked], meant[asked])
 
 
-def drawn_texts(subject: Subject, count: int, seed: int) -> list[Ids]:
+def drawn_texts(subject: LaidOut, count: int, seed: int) -> list[Ids]:
     """Texts that are allowed prompts, also of models of values: [text, position] for each length.
 
     They do not contain tokens that a program writes after its input.

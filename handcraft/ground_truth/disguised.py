@@ -23,13 +23,13 @@ from handcraft.errors import GroundTruthError, HandcraftError
 from handcraft.formats import Checkpoint, save
 from handcraft.ground_truth.circuit.carried_edges import CarriedEdges
 from handcraft.ground_truth.featurizer import Array, Featurizer
-from handcraft.ground_truth.subject import Subject, of_compiled
+from handcraft.ground_truth.subject import LaidOut, of_compiled
 from handcraft.model import Model
 from handcraft.proofs.certificate import sha256
 
 
 @dataclass(frozen=True, eq=False)
-class Disguised(Subject):
+class Disguised(LaidOut):
     """A disguise, and what is known of its original.
 
     The circuits, the layout and the layers are those of the original.
@@ -39,7 +39,7 @@ class Disguised(Subject):
         carried: the map from it.
     """
 
-    original: Subject = field(kw_only=True, repr=False)
+    original: LaidOut = field(kw_only=True, repr=False)
     carried: Carried = field(kw_only=True, repr=False)
 
     @property
@@ -79,7 +79,7 @@ class Disguised(Subject):
 
 
 def of_disguise(
-    original: Subject,
+    original: LaidOut,
     model: Model,
     carried: Carried,
     *,
@@ -111,7 +111,7 @@ def of_disguise(
             where=name,
             fix="give the original of this disguise",
         )
-    known = {name: getattr(original, name) for name in Subject.__dataclass_fields__}
+    known = {name: getattr(original, name) for name in LaidOut.__dataclass_fields__}
     known |= {"name": name, "model": model, "compiled": None, "folder": folder}
     return Disguised(**known, original=original, carried=carried)
 
@@ -140,7 +140,7 @@ def of_disguised_folder(checkpoint: Checkpoint) -> Disguised:
             made = {name: sha256(folder / name) for name in record.original if (folder / name).exists()}
             if made == dict(record.original):
                 found = of_disguise(
-                    of_compiled(compiled),
+                    of_compiled(compiled).stated_in(checkpoint),
                     model,
                     record.carried,
                     name=checkpoint.folder.resolve().name,

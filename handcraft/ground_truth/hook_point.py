@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class HookPoint:
         }
 
 
-def model_state(subject: Subject, state: int) -> int:
+def model_state(subject: LaidOut, state: int) -> int:
     """The state of the model that is a state of its circuits.
 
     The neurons of a block of the circuits may be spread over several blocks of the model.

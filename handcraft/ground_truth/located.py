@@ -19,7 +19,7 @@ from handcraft.circuits import Subspace
 from handcraft.circuits.lifetimes import NEVER, lifetimes
 from handcraft.circuits.number import Plain
 from handcraft.ground_truth.observe import Observed, observe
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.language.graph.domain import Value
 from handcraft.model import Stored
 from handcraft.model.attention import Array
@@ -98,7 +98,7 @@ class Located:
         return found
 
 
-def locate(subject: Subject, *, texts: int = 256, seed: int = 0) -> tuple[Located, ...]:
+def locate(subject: LaidOut, *, texts: int = 256, seed: int = 0) -> tuple[Located, ...]:
     """Every value that the residual stream stores, in the order of its dimensions.
 
     The layout of the model says where each value is stored. Its codewords are found by running the
@@ -114,7 +114,7 @@ def locate(subject: Subject, *, texts: int = 256, seed: int = 0) -> tuple[Locate
     return tuple(_with_codewords(each, observed, subject) for each in found)
 
 
-def state_name(subject: Subject, state: int) -> str:
+def state_name(subject: LaidOut, state: int) -> str:
     """A state as a trace of the model calls it."""
     if state == 0:
         return "embedding"
@@ -124,13 +124,13 @@ def state_name(subject: Subject, state: int) -> str:
     return f"h.{(done - 1) // 2}.{'output' if is_after_mlp else 'after_attention'}"
 
 
-def _values(subject: Subject) -> Iterator[tuple[str, list[Stored]]]:
+def _values(subject: LaidOut) -> Iterator[tuple[str, list[Stored]]]:
     """The values, each with the subspaces that store its numbers."""
     for name, parts in groupby(subject.stored, key=lambda stored: PART.sub("", stored.name)):
         yield name, list(parts)
 
 
-def _place(subject: Subject, name: str, parts: Sequence[Stored]) -> Located:
+def _place(subject: LaidOut, name: str, parts: Sequence[Stored]) -> Located:
     circuits = subject.circuits
     by_name = {subspace.name: subspace for subspace in circuits.stream}
     subspaces = [by_name[part.name] for part in parts]
@@ -162,7 +162,7 @@ def _place(subject: Subject, name: str, parts: Sequence[Stored]) -> Located:
     )
 
 
-def _reused(subject: Subject, subspace: Subspace, complete: int) -> Iterator[int]:
+def _reused(subject: LaidOut, subspace: Subspace, complete: int) -> Iterator[int]:
     """The last state before another subspace is written to its dimensions."""
     known = lifetimes(subject.circuits)
     for reuse in subject.circuits.reuses:
@@ -170,13 +170,13 @@ def _reused(subject: Subject, subspace: Subspace, complete: int) -> Iterator[int
             yield known[reuse.subspace].born - 1
 
 
-def _origin(subject: Subject, name: str, parts: Sequence[Stored]) -> Origin | None:
+def _origin(subject: LaidOut, name: str, parts: Sequence[Stored]) -> Origin | None:
     """Where a value was written: what has its name and is served by what writes to it."""
     names = (name, *(part.name for part in parts), NUMBERED.sub("", name))
     return next((subject.origins[each] for each in names if each in subject.origins), None)
 
 
-def _with_codewords(value: Located, observed: Observed, subject: Subject) -> Located:
+def _with_codewords(value: Located, observed: Observed, subject: LaidOut) -> Located:
     """The value with the numbers that are stored of each of its values.
 
     Of several expressions with one name it is one of which the numbers are a function: that which has
@@ -192,7 +192,7 @@ def _with_codewords(value: Located, observed: Observed, subject: Subject) -> Loc
     if found:
         seen, candidate, words = max(found, key=lambda each: each[:2])
         return replace(value, codewords=words, meant=(name, candidate), seen=seen)
-    if observed.candidates(name) or subject.knows_values:
+    if observed.candidates(name) or subject.oracle is not None:
         return value
     return replace(value, codewords=_stated(value, subject))
 
@@ -206,7 +206,7 @@ def _function(pairs: Sequence[tuple[Value, Codeword]]) -> dict[Value, Codeword] 
     return {meant: words[is_flag, meant] for is_flag, meant in sorted(words)}
 
 
-def _stated(value: Located, subject: Subject) -> Mapping[Value, Codeword] | None:
+def _stated(value: Located, subject: LaidOut) -> Mapping[Value, Codeword] | None:
     """The codewords that the circuits state, for a value of one subspace whose program is not known."""
     found = [s for s in subject.circuits.stream if s.name == value.name and s.values]
     if len(found) != 1 or found[0].width != len(value.dimensions):

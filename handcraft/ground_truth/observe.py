@@ -15,7 +15,7 @@ from handcraft.circuits.resolve import resolve
 from handcraft.errors import AssumptionError
 from handcraft.ground_truth.contexts import drawn_texts, sample_contexts
 from handcraft.ground_truth.ideal_states import ideal_states
-from handcraft.ground_truth.subject import Subject, Values
+from handcraft.ground_truth.subject import LaidOut, Values
 from handcraft.language.graph.domain import Value
 from handcraft.verify.texts.batch import Ids
 
@@ -56,7 +56,7 @@ class Observed:
             yield from ((value, numbers) for value, numbers in pairs if value is not None)
 
 
-def observe(subject: Subject, *, texts: int, seed: int) -> Observed:
+def observe(subject: LaidOut, *, texts: int, seed: int) -> Observed:
     """Run the program and its ideal circuits on some texts.
 
     Args:
@@ -81,7 +81,7 @@ def observe(subject: Subject, *, texts: int, seed: int) -> Observed:
     return Observed(tuple(values), tuple(numbers))
 
 
-def known_values(subject: Subject, tokens: Sequence[str]) -> Values:
+def known_values(subject: LaidOut, tokens: Sequence[str]) -> Values:
     """What the program says of a text, and what is embedded: the token or the position.
 
     Raises:
@@ -92,10 +92,10 @@ def known_values(subject: Subject, tokens: Sequence[str]) -> Values:
         tables.setdefault(table.subspace.name, set()).add(table.of)
     known: dict[str, tuple[Value, ...]] = {"token": tuple(tokens), "position": (*range(len(tokens)),)}
     embedded = {name: (known[of.pop()],) for name, of in tables.items() if len(of) == 1}
-    return {**embedded, **subject.oracle(tokens)}
+    return embedded if subject.oracle is None else {**embedded, **subject.oracle(tokens)}
 
 
-def _texts(subject: Subject, count: int, seed: int) -> list[Ids]:
+def _texts(subject: LaidOut, count: int, seed: int) -> list[Ids]:
     """The texts to run: those of the prompts, with what is written in them."""
     if not subject.predicts:
         return drawn_texts(subject, count, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,9 @@ class Part:
         says: a description of one line.
         files: the names of all files, or of folders of files, that it may have.
         make: makes it. It raises `GroundTruthError` for a model that has no such ground truth.
-        of_disguise: why a disguise has no such ground truth; None if it has.
     """
 
     name: str
     says: str
     files: tuple[str, ...]
-    make: Callable[[Subject, Wanted], Made]
-    of_disguise: str | None = None
+    make: Callable[[LaidOut, Wanted], Made]

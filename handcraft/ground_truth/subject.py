@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
@@ -20,9 +20,11 @@ from handcraft.ground_truth.featurizer import Featurizer
 from handcraft.language import Program, Prompts
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Node, walk
-from handcraft.model import Model, Stored
+from handcraft.language.meaning import Meaning
+from handcraft.model import Model
 from handcraft.origin import Origin
-from handcraft.weights import Layer, Layout, Weights, build_layers, stored_values
+from handcraft.subject import Subject
+from handcraft.weights import Layer, Layout, Weights, build_layers
 
 Values: TypeAlias = Mapping[str, tuple[tuple[Value | None, ...], ...]]
 """The value at every position of a text, by name: of each expression that has the name, in the order of
@@ -33,44 +35,52 @@ Oracle: TypeAlias = Callable[[Sequence[str]], Values]
 """What the program says of the values of a text, without any model."""
 
 
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A model, and what is known of how it was made.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LaidOut(Subject):
+    """A model with all that was known when it was laid out; `Subject` has the rest of the arguments.
 
     Args:
-        name: what it is called in files and errors.
-        model: the model.
-        source: what it means: rules, or circuits.
-        circuits: the circuits that the weights were made from.
+        source: what was compiled: rules, or circuits.
         layout: which dimensions of the residual stream store what.
         layers: the blocks of the model, which the plan made from the blocks of the circuits.
-        stored: how the values of the circuits are read from the residual stream.
-        weights: the origins of every weight.
         prompts: which texts are allowed.
-        oracle: gives the values of the program on a text; no values if only circuits are known.
-        predicts: whether it predicts tokens; otherwise it computes values.
+        oracle: gives the values of the program on a text; None if only circuits are known.
         compiled: what was compiled, where the model is not yet in a folder.
         folder: the folder that it was read from.
     """
 
-    name: str
     model: Model
-    source: Program | Circuits
     circuits: Circuits = field(repr=False)
+    weights: Weights = field(repr=False)
+    source: Program | Circuits
     layout: Layout = field(repr=False)
     layers: tuple[Layer, ...] = field(repr=False)
-    stored: tuple[Stored, ...] = field(repr=False)
-    weights: Weights = field(repr=False)
     prompts: Prompts = field(repr=False)
-    oracle: Oracle = field(repr=False)
-    predicts: bool
+    oracle: Oracle | None = field(default=None, repr=False)
     compiled: Compiled | CompiledSequences | None = field(default=None, repr=False)
     folder: Path | None = None
 
     @property
-    def knows_values(self) -> bool:
-        """Whether the program says what its values are, and not only the circuits."""
-        return self.oracle is not _nothing
+    def asked(self) -> Program | Circuits | Meaning:
+        """What says which answers are right: rules, wherever they were read from, or circuits."""
+        if isinstance(self.source, Circuits) and self.meaning is not None and self.meaning.rules:
+            return self.meaning
+        return self.source
+
+    def stated_in(self, checkpoint: Checkpoint) -> LaidOut:
+        """The same circuits with what a folder says of them: what they mean, for which prompts.
+
+        Raises:
+            CheckpointError: Python code says which prompts are allowed.
+        """
+        meaning = checkpoint.subject.meaning
+        return replace(
+            self,
+            meaning=self.meaning or meaning,
+            oracle=self.oracle or _oracle_of(meaning),
+            prompts=checkpoint.prompts() or self.prompts,
+            name=checkpoint.folder.resolve().name,
+        )
 
     @cached_property
     def cells(self) -> Mapping[str, frozenset[int]]:
@@ -95,43 +105,43 @@ class Subject:
         return {origin.what: origin for origins in every.values() for origin in origins}
 
 
-def of_compiled(compiled: Compiled | CompiledSequences, name: str = "model") -> Subject:
+def of_compiled(compiled: Compiled | CompiledSequences, name: str = "model") -> LaidOut:
     """What is known of a compiled program, circuits or expressions.
 
     Args:
         compiled: what was compiled.
         name: what to call it.
     """
+    known = compiled.subject
     circuits = compiled.circuits
     if isinstance(compiled, CompiledSequences):
         source: Program | Circuits = circuits
         prompts = compiled.prompts
     else:
         source = compiled.source
-        prompts = source.prompts if isinstance(source, Program) else _prompts_of(source)
+        prompts = _prompts_of(source)
     nodes = compiled.stages[-1].nodes if compiled.stages else ()
-    oracle: Oracle = _nothing
+    oracle = _oracle_of(known.meaning)
     if nodes:
         oracle = partial(_values_of_nodes, tuple(walk(*nodes)), causal=prompts.causal)
-    elif isinstance(source, Program):
-        oracle = partial(_values_of_rules, source)
-    return Subject(
-        name,
-        compiled.model,
-        source,
-        circuits,
-        compiled.plan.layout,
-        compiled.plan.layers,
-        stored_values(compiled.plan),
-        compiled.weights,
-        prompts,
-        oracle,
-        predicts=isinstance(compiled, Compiled) and circuits.unembedding is not None,
+    return LaidOut(
+        name=name,
+        meaning=known.meaning,
+        circuits=circuits,
+        model=compiled.model,
+        weights=compiled.weights,
+        stored=known.stored,
+        predicts=known.predicts and circuits.unembedding is not None,
+        source=source,
+        layout=compiled.plan.layout,
+        layers=compiled.plan.layers,
+        prompts=prompts,
+        oracle=oracle,
         compiled=compiled,
     )
 
 
-def of_checkpoint(checkpoint: Checkpoint) -> Subject:
+def of_checkpoint(checkpoint: Checkpoint) -> LaidOut:
     """What is known of a folder that was compiled.
 
     Raises:
@@ -151,28 +161,29 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         )
     most_units = 4 * model.shape.n_embd if model.architecture.has_norm else None
     source = checkpoint.source
-    prompts = checkpoint.prompts()
-    if prompts is None:
-        prompts = source.prompts if isinstance(source, Program) else _prompts_of(source)
-    return Subject(
-        checkpoint.folder.resolve().name,
-        model,
-        source,
-        circuits,
-        layout,
-        build_layers(circuits, model.architecture, most_units),
-        checkpoint.stored,
-        checkpoint.weights,
-        prompts,
-        partial(_values_of_rules, source) if isinstance(source, Program) else _nothing,
-        predicts=checkpoint.values is None and circuits.unembedding is not None,
+    known = checkpoint.subject
+    return LaidOut(
+        name=checkpoint.folder.resolve().name,
+        meaning=known.meaning,
+        circuits=circuits,
+        model=model,
+        weights=checkpoint.weights,
+        stored=known.stored,
+        predicts=known.predicts and circuits.unembedding is not None,
+        source=source,
+        layout=layout,
+        layers=build_layers(circuits, model.architecture, most_units),
+        prompts=checkpoint.prompts() or _prompts_of(source),
+        oracle=_oracle_of(known.meaning),
         folder=checkpoint.folder,
     )
 
 
-def _prompts_of(circuits: Circuits) -> Prompts:
-    """The prompts of circuits: all texts."""
-    return Prompts(circuits.vocabulary, circuits.context, causal=circuits.causal, place=circuits.place)
+def _prompts_of(source: Program | Circuits) -> Prompts:
+    """The prompts of a program; those of circuits are all texts."""
+    if isinstance(source, Program):
+        return source.prompts
+    return Prompts(source.vocabulary, source.context, causal=source.causal, place=source.place)
 
 
 def _values_of_nodes(order: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> Values:
@@ -188,10 +199,9 @@ def _values_of_nodes(order: Sequence[Node], tokens: Sequence[str], *, causal: bo
     return found
 
 
-def _values_of_rules(program: Program, tokens: Sequence[str]) -> Values:
-    return {name: (values,) for name, values in program.judged(tokens).by_text.items()}
+def _oracle_of(meaning: Meaning | None) -> Oracle | None:
+    return None if meaning is None else partial(_values_of_meaning, meaning)
 
 
-def _nothing(tokens: Sequence[str]) -> Values:
-    """What is known of the values where only circuits are."""
-    return {}
+def _values_of_meaning(meaning: Meaning, tokens: Sequence[str]) -> Values:
+    return {name: (values,) for name, values in meaning.judged(tokens).by_text.items()}

@@ -13,13 +13,13 @@ from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.locate_in_disguise import locate_in_disguise
 from handcraft.ground_truth.located import Located, locate, state_name
 from handcraft.ground_truth.part import Made, Part, Wanted
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.language.graph.domain import json_value
 
 FILE = "values.json"
 
 
-def make_values(subject: Subject, wanted: Wanted) -> Made:
+def make_values(subject: LaidOut, wanted: Wanted) -> Made:
     """The values of a model, as data."""
     left_out: dict[str, str] = {}
     if isinstance(subject, Disguised):

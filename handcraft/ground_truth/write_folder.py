@@ -10,11 +10,10 @@ from pathlib import Path
 from handcraft.errors import GroundTruthError
 from handcraft.formats import save
 from handcraft.formats.folder import Content, check_target, whole_folder
-from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.parts import PARTS, chosen_parts
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.progress import advance
 
 MANIFEST = "ground_truth.json"
@@ -59,7 +58,7 @@ def check_ground_truth_target(folder: str | Path) -> None:
 
 
 def write_ground_truth(
-    subject: Subject,
+    subject: LaidOut,
     folder: str | Path,
     *,
     what: Sequence[str] | None = None,
@@ -87,12 +86,6 @@ def write_ground_truth(
     for number, part in enumerate(parts):
         advance("derive ground truth", number, len(parts))
         try:
-            if isinstance(subject, Disguised) and part.of_disguise is not None:
-                raise GroundTruthError(
-                    part.of_disguise,
-                    where=subject.name,
-                    fix="ask for other parts: values,circuit,causal",
-                )
             made[part] = part.make(subject, wanted)
         except GroundTruthError as error:
             if what is not None:
@@ -127,7 +120,7 @@ def _shown(name: str) -> str:
     return folder + slash
 
 
-def _model(subject: Subject, fresh: Path) -> dict[str, object]:
+def _model(subject: LaidOut, fresh: Path) -> dict[str, object]:
     """Which model it is: what it is called, and the hashes of its files."""
     folder = fresh / MODEL if subject.compiled is not None else subject.folder
     if folder is None:

@@ -19,6 +19,7 @@ from handcraft.language.oracle.interpret import interpret_in
 from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.read_rules import Parsed
 from handcraft.language.rule import Rule
+from handcraft.language.rules_on_texts import nodes_of
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Origin, Place
 
@@ -150,12 +151,6 @@ def conjunction(flags: Sequence[Node], place: Place | None) -> Node:
     holding = Linear(finite(range(len(flags) + 1)), text, terms, 0, place=place)
     known = NEVER if any(flag.domain == NEVER for flag in flags) else FLAGS
     return AtLeast(known, text, holding, len(flags), place=place)
-
-
-def nodes_of(decisions: Iterable[Decision]) -> list[Node]:
-    """The conditions and answers that are computed."""
-    parts = [part for d in decisions for part in (d.condition, d.answer)]
-    return [part for part in parts if isinstance(part, Node)]
 
 
 def decided(

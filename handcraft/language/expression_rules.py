@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from handcraft.errors import HandcraftWarning
-from handcraft.language.decision import Deciding, Decision, decided, nodes_of
-from handcraft.language.distribution import Distribution, likeliest
-from handcraft.language.graph.node import Aggregate, Node, walk
+from handcraft.language.decision import Deciding, Decision, decided
+from handcraft.language.distribution import Distribution
+from handcraft.language.graph.node import Aggregate
 from handcraft.language.meaning import Meaning, MeantRule, NeverFires
-from handcraft.language.oracle.interpret_texts import Computed, TextsOracle
 from handcraft.language.patterns.coverage import never_fires
 from handcraft.language.patterns.first_match import Ids
 from handcraft.language.read_rules import Parsed, UncoveredError, sure_line, sure_rule
+from handcraft.language.rules_on_texts import UNDEFINED, RulesOnTexts
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Place
-
-PAIRS_UP_TO = 1 << 22
-"""How many pairs of positions are in memory at once if a program selects some: 4 MB of flags each."""
-
-UNDEFINED = -1
-"""Stands for the rule and the token where a text breaks an assumption."""
 
 
 class ExpressionRules:
@@ -43,7 +37,6 @@ class ExpressionRules:
         self._last = next((i for i, d in enumerate(self.every) if d.is_always), None)
         tried = self.every if self._last is None else self.every[: self._last + 1]
         self.decisions: tuple[Decision, ...] = tuple(d for d in tried if not d.is_never)
-        self._latest: tuple[Ids, Computed] | None = None  # computed last, and read several times
 
     def check(self) -> None:
         """Raise unless the last rule fires always; warn of rules that never do."""
@@ -87,42 +80,29 @@ class ExpressionRules:
         """The same after each of them; in a program without a mask, after each in this text."""
         tokens = [self.vocabulary.token(i) for i in ids]
         causal = self.prompts.causal
-        return [each for _, each in decided(self.decisions, tokens, causal=causal, order=self._order)]
+        return [
+            each
+            for _, each in decided(self.decisions, tokens, causal=causal, order=self.on_texts.order)
+        ]
 
     def decide(self, texts: Ids, rows: Ids, places: Ids) -> tuple[Ids, Ids]:
         """The rule that decides at each place, and its likeliest token; -1 for no value."""
-        winners, tokens = np.full(texts.shape, UNDEFINED), np.full(texts.shape, UNDEFINED)
-        place_of = {token: place for place, token in enumerate(self.vocabulary.tokens)}
-        numbers = {decision: number for number, decision in enumerate(self.every)}
-        for part, computed in self._computed(texts):
-            shape = texts[part].shape
-            defined = np.arange(shape[1]) < computed.defined[:, None]
-            for decision in reversed(self.decisions):  # an earlier one overrides the later ones
-                fires, condition, answer = defined, decision.condition, decision.answer
-                if condition is not None:
-                    fires = fires & (
-                        computed.values[condition].table(bool)[computed.codes[condition]] > 0
-                    )
-                winners[part][fires] = numbers[decision]
-                if isinstance(answer, Node):
-                    table = computed.values[answer].table(place_of.__getitem__)  # type: ignore[arg-type]
-                    predicted = np.broadcast_to(table[computed.codes[answer]], shape)
-                    tokens[part][fires] = predicted[fires]
-                else:
-                    tokens[part][fires] = place_of[likeliest(answer)]
-        return winners[rows, places], tokens[rows, places]
+        winners, tokens = self.on_texts.decide(texts, rows, places)
+        known = winners != UNDEFINED
+        winners[known] = self._numbers[winners[known]]
+        return winners, tokens
 
     @cached_property
     def selections(self) -> tuple[Aggregate, ...]:
         """As `Program.selections`."""
-        return tuple(node for node in self._order if isinstance(node, Aggregate))
+        return tuple(node for node in self.on_texts.order if isinstance(node, Aggregate))
 
     def selected_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """As `Program.selected_at`."""
         ends = np.zeros(len(texts), dtype=np.int64)
         np.maximum.at(ends, rows, places + 1)
         found = np.zeros((len(self.selections), 2), dtype=np.int64)
-        for part, computed in self._computed(texts):
+        for part, computed in self.on_texts.computed(texts):
             counted = np.minimum(ends[part], computed.defined)[:, None] > np.arange(texts.shape[1])
             for number, node in enumerate(self.selections):
                 selects = np.count_nonzero(computed.selects[node] & counted)
@@ -130,26 +110,12 @@ class ExpressionRules:
         return found
 
     @cached_property
-    def _nodes(self) -> list[Node]:
-        return nodes_of(self.decisions)
+    def on_texts(self) -> RulesOnTexts:
+        """The rules on many texts at once."""
+        return RulesOnTexts(self.decisions, self.vocabulary.tokens, causal=self.prompts.causal)
 
     @cached_property
-    def _order(self) -> tuple[Node, ...]:
-        return tuple(walk(*self._nodes))
-
-    @cached_property
-    def _oracle(self) -> TextsOracle:
-        return TextsOracle(self._nodes, self.vocabulary.tokens, causal=self.prompts.causal)
-
-    def _computed(self, texts: Ids) -> Iterator[tuple[slice, Computed]]:
-        """The values of all conditions and answers, on so many texts at a time as memory allows."""
-        rows = max(1, PAIRS_UP_TO // texts.shape[1] ** 2)
-        if len(texts) <= rows:
-            if self._latest is None or not np.array_equal(self._latest[0], texts):
-                self._latest = None  # so that its memory is free
-                self._latest = texts.copy(), self._oracle.compute(texts)
-            yield slice(None), self._latest[1]
-            return
-        for start in range(0, len(texts), rows):
-            part = slice(start, start + rows)
-            yield part, self._oracle.compute(texts[part])
+    def _numbers(self) -> Ids:
+        """The number of each decision among all rules."""
+        numbers = {decision: number for number, decision in enumerate(self.every)}
+        return np.array([numbers[decision] for decision in self.decisions], dtype=np.int64)

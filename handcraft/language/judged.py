@@ -88,9 +88,14 @@ class Judged:
     selects: Mapping[str, Values] = field(default_factory=dict)
 
     @property
+    def winner(self) -> Outcome:
+        """The rule that fires."""
+        return next(each for each in self.outcomes if each.state == "fires")
+
+    @property
     def answer(self) -> str:
         """The token that the rule predicts which fires."""
-        return next(str(each.predicts) for each in self.outcomes if each.state == "fires")
+        return str(self.winner.predicts)
 
 
 def judge(

@@ -17,6 +17,8 @@ from handcraft.language.conditions import MeantCondition, conditions_of
 from handcraft.language.distribution import Distribution
 from handcraft.language.graph.node import Node, walk
 from handcraft.language.judged import Judged, judge
+from handcraft.language.patterns.first_match import Ids
+from handcraft.language.rules_on_texts import RulesOnTexts
 from handcraft.origin import Origin
 
 
@@ -146,6 +148,14 @@ class Meaning:
     def answer(self, tokens: Sequence[str]) -> str:
         """The token that the first matching rule predicts; of a distribution the most likely."""
         return self.judged(tokens).answer
+
+    def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
+        """The likeliest tokens at some positions of many texts, as `Program.answers_at` gives them."""
+        return self._on_texts.decide(texts, rows, places)[1]
+
+    @cached_property
+    def _on_texts(self) -> RulesOnTexts:
+        return RulesOnTexts(self.rules, self.tokens, causal=self.causal)
 
     def check_promised(self, tokens: Sequence[str]) -> None:
         """Raise a PromptError unless an answer to a prompt is promised."""

@@ -54,7 +54,7 @@ class Exercises:
         self._right += np.bincount(expected % len(self._right), minlength=len(self._right))
         if isinstance(self.source, Program):
             size = len(self._decided)
-            for _, texts, rows, places in asked_of(self.source, batch):
+            for _, texts, rows, places in asked_of(batch, causal=self.source.prompts.causal):
                 winners = self.source.rules_at(texts, rows, places)
                 self._decided += np.bincount(winners % size, minlength=size)
                 if self._selections:

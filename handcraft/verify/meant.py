@@ -10,6 +10,7 @@ import numpy as np
 from handcraft.circuits import Circuits, ideal_next
 from handcraft.errors import AssumptionError, CircuitError
 from handcraft.language import Program
+from handcraft.language.meaning import Meaning as Meant
 from handcraft.progress import advance
 from handcraft.verify.texts.batch import Batch, Ids
 
@@ -37,19 +38,20 @@ def ideal(circuits: Circuits) -> Meaning:
     return meaning
 
 
-def oracle(program: Program) -> Meaning:
+def oracle(program: Program | Meant) -> Meaning:
     """The answers of the program, for all contexts at once."""
+    causal = program.prompts.causal if isinstance(program, Program) else program.causal
 
     def meaning(batch: Batch) -> Ids:
         answers = np.empty(len(batch), dtype=np.int64)
-        for here, texts, rows, places in asked_of(program, batch):
+        for here, texts, rows, places in asked_of(batch, causal=causal):
             answers[here] = program.answers_at(texts, rows, places)
         return answers
 
     return meaning
 
 
-def asked_of(program: Program, batch: Batch) -> Iterator[tuple[Ids, Ids, Ids, Ids]]:
+def asked_of(batch: Batch, *, causal: bool) -> Iterator[tuple[Ids, Ids, Ids, Ids]]:
     """The answers of a batch, so many at a time as a program can give from the same texts.
 
     Yields:
@@ -57,7 +59,7 @@ def asked_of(program: Program, batch: Batch) -> Iterator[tuple[Ids, Ids, Ids, Id
         causal mask later tokens change earlier values: contexts of one length at a time.
     """
     everything = np.arange(len(batch))
-    if program.prompts.causal:
+    if causal:
         yield everything, batch.texts, batch.rows, batch.lengths - 1
         return
     for length in np.unique(batch.lengths).tolist():

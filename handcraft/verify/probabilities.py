@@ -38,7 +38,7 @@ def _probabilities_of_rules(program: Program) -> Probabilities:
     def probabilities(batch: Batch) -> Array:
         found = np.zeros(batch.logits.shape)
         size = len(program.vocabulary)
-        for here, texts, rows, places in asked_of(program, batch):
+        for here, texts, rows, places in asked_of(batch, causal=program.prompts.causal):
             found[here, :size] = program.probabilities_at(texts, rows, places)
         return found
 

@@ -10,6 +10,7 @@ from handcraft.circuits import Circuits
 from handcraft.display import shorten_value
 from handcraft.errors import ModelError, ProgramError
 from handcraft.language import Program, Prompts
+from handcraft.language.meaning import Meaning
 from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.model import Model
 from handcraft.progress import advance
@@ -173,7 +174,7 @@ class Contexts:
 
 def contexts_to_try(
     model: Model,
-    source: Program | Circuits,
+    source: Program | Circuits | Meaning,
     allowed: Prompts | None,
     every_up_to: int,
     sample: int | None,

@@ -9,7 +9,7 @@ from fractions import Fraction
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import ITSELF, Feature, Reading
 from handcraft.compiler.features.precision import Precision
-from handcraft.compiler.features.qk_circuit import QKCircuit, before, qk_circuit
+from handcraft.compiler.features.qk_circuit import QKCircuit, at_distance, qk_circuit
 from handcraft.compiler.passes.ir import Attend, IsBefore, StepFunction, WeightedSum
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
@@ -148,7 +148,7 @@ class Assembly:
                 self._known[pattern] = qk_circuit(node, self.features, self.context, self.precision)
             self.qk_circuits[id(feature)] = self._known[pattern]
         elif isinstance(node, IsBefore):
-            self.qk_circuits[id(feature)] = before(node.end)
+            self.qk_circuits[id(feature)] = at_distance(node.end)
         elif isinstance(node, WeightedSum):
             self.qk_circuits[id(feature)] = self.patterns[node]
         elif isinstance(node, StepFunction):

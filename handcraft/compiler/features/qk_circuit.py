@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from handcraft.circuits import AttentionWeights, Before, Distance, LookBack
+from handcraft.circuits import AttentionWeights, LookBack
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.at_start import number_at_start
 from handcraft.compiler.features.feature import Reading, greatest, least, sum_of
@@ -62,7 +62,7 @@ class QKCircuit:
     base: int | None = None
     attention_weights: tuple[AttentionWeights, ...] | None = None
     error_bound: float = 0
-    distance: Distance | None = None
+    distance: LookBack | None = None
 
     @cached_property
     def key(self) -> object:
@@ -80,22 +80,13 @@ class QKCircuit:
         return max(self.size, *(magnitude(end) for c in self.channels for end in c.query.span), 0)
 
 
-NEAR = 5
-"""Up to so many positions a head tells by looking back whether there are so many: further away, scores
-of the begin token would have to be much higher than those of others."""
-
-
 def _key(reading: Reading) -> object:
     return frozenset((f, id(feature), i) for f, feature, i in reading.terms), reading.constant
 
 
-def before(end: int) -> QKCircuit:
-    """The QK circuit of a head that tells the first positions from the others.
-
-    Up to `NEAR`, looking so many positions back does it, which other heads may do too.
-    """
-    distance = LookBack(end) if end <= NEAR else Before(end)
-    return QKCircuit((), 1, picks_one=True, distance=distance)
+def at_distance(back: int) -> QKCircuit:
+    """The QK circuit of a head that looks so far back, or finds the begin token."""
+    return QKCircuit((), 1, picks_one=True, distance=LookBack(back))
 
 
 def qk_circuit(node: Attend, features: Features, context: int, precision: Precision) -> QKCircuit:
@@ -126,7 +117,7 @@ class _Scores:
     def made(self) -> QKCircuit:
         node, span = self.node, self._span
         if self.features.begin is not None and (back := self._distance_back()) is not None:
-            return QKCircuit((), 1, picks_one=True, distance=LookBack(back))
+            return at_distance(back)
         if node.sunk:
             return self._with_sink()
         above = 1 << span.bit_length() if self._is_ordered else 1

@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import GroundTruthError
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.language import Program
 from handcraft.language.graph.node import Node
-from handcraft.proofs.certificate import statement_of
+from handcraft.language.meaning import Meaning as Meant
+from handcraft.proofs.certificate import CERTIFICATE, stated_in, statement_of
 from handcraft.proofs.write_meaning import NotCertified, Statement, write_domains
 from handcraft_check.program.interpret import Column, Interpreter, is_allowed
 from handcraft_check.program.meaning import Meaning
@@ -122,6 +124,24 @@ class Mechanisms:
         return answers
 
     @classmethod
+    def of_subject(cls, subject: LaidOut) -> Mechanisms:
+        """The causal model of a program, or of the program that the certificate of a folder states.
+
+        Raises:
+            GroundTruthError: no program is known, or it is too large to be written down.
+        """
+        if isinstance(subject.source, Program):
+            return cls.of(subject.source)
+        if subject.folder is None or subject.meaning is None or not subject.meaning.rules:
+            raise GroundTruthError(
+                f"of {subject.name} only circuits are known, and no program that they are for",
+                where=subject.folder,
+                fix="name the program; circuits laid out by hand have no causal model",
+            )
+        statement = stated_in(subject.folder / CERTIFICATE)
+        return cls.stated(statement, subject.meaning, write_domains(subject.meaning))
+
+    @classmethod
     def of(cls, program: Program) -> Mechanisms:
         """The causal model of a program.
 
@@ -129,18 +149,26 @@ class Mechanisms:
             GroundTruthError: the program is too large to be written down as a certificate.
         """
         try:
-            statement, domains = statement_of(program), write_domains(program.meant)
+            return cls.stated(statement_of(program), program.meant, write_domains(program.meant))
         except NotCertified as error:
             raise GroundTruthError(
                 f"there is no causal model of the program: {error}",
                 where=program.place,
                 fix="ask for other parts, without `causal`; or write a shorter program",
             ) from error
-        meaning = Meaning.read(
-            statement["meaning"], statement["vocabulary"], causal=program.prompts.causal
-        )
-        order = program.meant.order
-        return cls(meaning, order, statement, domains)
+
+    @classmethod
+    def stated(cls, statement: Statement, meant: Meant, domains: Sequence[Any]) -> Mechanisms:
+        """The causal model that a certificate states.
+
+        Args:
+            statement: the statement.
+            meant: the same as expressions.
+            domains: the values that each expression can have.
+        """
+        causal = statement["contexts"]["causal"]
+        meaning = Meaning.read(statement["meaning"], statement["vocabulary"], causal=causal)
+        return cls(meaning, meant.order, statement, domains)
 
     @cached_property
     def _spread(self) -> frozenset[int]:

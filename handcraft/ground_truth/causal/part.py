@@ -18,7 +18,7 @@ from handcraft.ground_truth.causal.variables import CausalModel, LeftOut, Variab
 from handcraft.ground_truth.hook_point import HookPoint
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.language.graph.domain import Value
 
 MODEL_FILE = "causal_model.json"
@@ -32,7 +32,7 @@ LISTED_UP_TO = 16
 """How many interventions on each variable are written down; those that change an answer first."""
 
 
-def make_causal(subject: Subject, wanted: Wanted) -> Made:
+def make_causal(subject: LaidOut, wanted: Wanted) -> Made:
     """The causal model of a program, and where its variables are."""
     found = causal_model(subject, wanted)
     tried = sum(variable.tally.tried for variable in found.variables)
@@ -121,7 +121,7 @@ def _tensors(found: CausalModel) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _listed(found: CausalModel, subject: Subject) -> Iterator[dict[str, object]]:
+def _listed(found: CausalModel, subject: LaidOut) -> Iterator[dict[str, object]]:
     """Some interventions on every variable, as texts and answers."""
     for variable in found.variables:
         left = LISTED_UP_TO
@@ -134,7 +134,7 @@ def _listed(found: CausalModel, subject: Subject) -> Iterator[dict[str, object]]
                 yield {"variable": variable.name, **_intervention(found, subject, each, i)}
 
 
-def _intervention(found: CausalModel, subject: Subject, each: Exchanges, i: int) -> dict[str, object]:
+def _intervention(found: CausalModel, subject: LaidOut, each: Exchanges, i: int) -> dict[str, object]:
     ids = np.array(subject.model.vocabulary.numbers)
     texts, compared = ids[each.sample.texts], np.flatnonzero(each.compared[i]).tolist()
     return {

@@ -22,8 +22,7 @@ from handcraft.ground_truth.featurizer import Featurizer, stream_states
 from handcraft.ground_truth.hook_point import model_state
 from handcraft.ground_truth.ideal_states import ideal_states
 from handcraft.ground_truth.part import Wanted
-from handcraft.ground_truth.subject import Subject
-from handcraft.language import Program
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Constant, Node, is_position
 from handcraft.origin import Origin
@@ -103,38 +102,32 @@ class CausalModel:
     left_out: tuple[LeftOut, ...]
 
 
-def causal_model(subject: Subject, wanted: Wanted) -> CausalModel:
+def causal_model(subject: LaidOut, wanted: Wanted) -> CausalModel:
     """The causal model of a model that predicts tokens.
 
     Raises:
         GroundTruthError: no program is known, it predicts nothing, or none of its expressions has a
             place of its own.
     """
-    source = subject.source
     if not subject.predicts:
         raise GroundTruthError(
             "a causal model is about answers, and this model computes values",
             fix="ask for other parts: values,features,components",
         )
-    if not isinstance(source, Program):
-        raise GroundTruthError(
-            f"of {subject.name} only circuits are known, and no program that they are for",
-            fix="name the program; circuits laid out by hand have no causal model",
-        )
-    mechanisms = Mechanisms.of(source)
+    mechanisms = Mechanisms.of_subject(subject)
     contexts = sample_contexts(subject, wanted.examples, wanted.seed).by_length
-    together = [[each] for each in contexts] if not source.prompts.causal else [contexts]
+    together = [[each] for each in contexts] if not mechanisms.meaning.causal else [contexts]
     samples = [_sample(subject, mechanisms, each) for each in together]
     trials = Trials(subject.model, mechanisms, samples, wanted.examples, wanted.seed)
     places = Places(subject.circuits, mechanisms.nodes, _seen(subject, mechanisms, contexts))
     search = _Search(subject, mechanisms, samples, trials, places)
     variables, left_out = search.run()
     if not variables:
-        _refuse(subject, source, search, wanted)
+        _refuse(subject, search, wanted)
     return CausalModel(mechanisms, variables, left_out)
 
 
-def _refuse(subject: Subject, source: Program, search: _Search, wanted: Wanted) -> None:
+def _refuse(subject: LaidOut, search: _Search, wanted: Wanted) -> None:
     """Say why there is no variable.
 
     Raises:
@@ -149,10 +142,10 @@ def _refuse(subject: Subject, source: Program, search: _Search, wanted: Wanted) 
         fix = phrase("draw more of them: ", setting("examples", 4 * wanted.examples))
     else:
         what, fix = f"no expression of {subject.name} is stored where it could be exchanged", others
-    raise GroundTruthError(what, where=source.place, fix=fix)
+    raise GroundTruthError(what, where=subject.source.place, fix=fix)
 
 
-def _sample(subject: Subject, mechanisms: Mechanisms, contexts: Sequence[Contexts]) -> Sample:
+def _sample(subject: LaidOut, mechanisms: Mechanisms, contexts: Sequence[Contexts]) -> Sample:
     """The texts of some lengths together: what follows the end of a text changes nothing before it."""
     longest = max(each.texts.shape[1] for each in contexts)
 
@@ -165,7 +158,7 @@ def _sample(subject: Subject, mechanisms: Mechanisms, contexts: Sequence[Context
     return Sample(texts, lengths, asked, mechanisms.run(texts), stream_states(subject.model, texts))
 
 
-def _seen(subject: Subject, mechanisms: Mechanisms, contexts: Sequence[Contexts]) -> list[Seen]:
+def _seen(subject: LaidOut, mechanisms: Mechanisms, contexts: Sequence[Contexts]) -> list[Seen]:
     """What is stored and meant, with one code for each value of an expression in all texts."""
     numbered: list[dict[Value, int]] = [{} for _ in mechanisms.nodes]
     found = []
@@ -190,7 +183,7 @@ class _Search:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: LaidOut,
         mechanisms: Mechanisms,
         samples: Sequence[Sample],
         trials: Trials,

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from handcraft.circuits import Subspace
 from handcraft.ground_truth.circuit.edge_graph import Edge, Reader, Source
 from handcraft.ground_truth.disguised import Disguised
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.weights import Layer
 
 
-def carried(subject: Subject, edge: Edge) -> tuple[str, ...]:
+def carried(subject: LaidOut, edge: Edge) -> tuple[str, ...]:
     """The names of the subspaces that the reader of an edge reads, and the source writes to.
 
     A source also writes to subspaces that it clears. Then another value is stored in the same
@@ -27,7 +27,7 @@ def carried(subject: Subject, edge: Edge) -> tuple[str, ...]:
     return tuple(s.name for s in read if written & subject.cells[s.name])
 
 
-def _written(subject: Subject, source: Source) -> Iterable[Subspace]:
+def _written(subject: LaidOut, source: Source) -> Iterable[Subspace]:
     if source.kind == "input":
         return [table.subspace for table in subject.circuits.embedding if table.of == "token"]
     layer = _layer(subject, source.layer)
@@ -37,7 +37,7 @@ def _written(subject: Subject, source: Source) -> Iterable[Subspace]:
     return [linear.target for head in heads for linear in head.writes]
 
 
-def _read(subject: Subject, reader: Reader) -> Iterable[Subspace]:
+def _read(subject: LaidOut, reader: Reader) -> Iterable[Subspace]:
     if reader.reads == "logits":
         unembedding = subject.circuits.unembedding
         return [] if unembedding is None else [unembedding]
@@ -51,6 +51,6 @@ def _read(subject: Subject, reader: Reader) -> Iterable[Subspace]:
     return [m.source for head in heads for m in getattr(head.attends, maps[reader.reads])]
 
 
-def _layer(subject: Subject, number: int) -> Layer:
+def _layer(subject: LaidOut, number: int) -> Layer:
     """A block; one that was added to fill a larger shape has nothing in it."""
     return subject.layers[number] if number < len(subject.layers) else Layer()

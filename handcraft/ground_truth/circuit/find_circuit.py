@@ -20,7 +20,7 @@ from handcraft.ground_truth.circuit.connected import Connection, Connections
 from handcraft.ground_truth.circuit.edge_graph import Edge, EdgeGraph
 from handcraft.ground_truth.circuit.pairs import Pairs, pair_rounds
 from handcraft.ground_truth.circuit.patched import PatchedModel, Run
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.model.attention import Array
 from handcraft.progress import advance
 
@@ -150,7 +150,7 @@ class Circuit:
         return tuple(each for each in self.findings if each.is_open)
 
 
-def find_circuit(subject: Subject, *, pairs: int, seed: int) -> Circuit:
+def find_circuit(subject: LaidOut, *, pairs: int, seed: int) -> Circuit:
     """The true circuit of a model that predicts tokens.
 
     Args:
@@ -194,7 +194,7 @@ def find_circuit(subject: Subject, *, pairs: int, seed: int) -> Circuit:
 
 
 def run_pairs(
-    subject: Subject, patched: PatchedModel, pairs: Iterable[Pairs]
+    subject: LaidOut, patched: PatchedModel, pairs: Iterable[Pairs]
 ) -> Iterator[tuple[Pairs, Run, Run]]:
     """Both runs of some pairs, few enough at a time."""
     ids = np.array(subject.model.vocabulary.numbers)
@@ -209,7 +209,7 @@ def run_pairs(
             yield part, clean, patched.run(ids[part.corrupted])
 
 
-def _decided(subject: Subject, pairs: Pairs, logits: Array) -> Pairs:
+def _decided(subject: LaidOut, pairs: Pairs, logits: Array) -> Pairs:
     """The pairs, asked only where the answer is decided: likeliest tokens may be equally likely.
 
     Raises:
@@ -235,7 +235,7 @@ def _decided(subject: Subject, pairs: Pairs, logits: Array) -> Pairs:
 
 
 def _asked(
-    subject: Subject, pairs: Pairs
+    subject: LaidOut, pairs: Pairs
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The answers that are asked for: their texts, their positions, and the ids that are right."""
     rows, places = np.nonzero(pairs.meant >= 0)
@@ -253,7 +253,7 @@ def _margins(logits: Array, right: npt.NDArray[np.int64]) -> tuple[Array, npt.ND
     return own - others[every, best], best
 
 
-def judged(finding: Finding, subject: Subject, pairs: Pairs, clean: Array, patched: Array) -> Finding:
+def judged(finding: Finding, subject: LaidOut, pairs: Pairs, clean: Array, patched: Array) -> Finding:
     """A finding after the edge was patched on some pairs."""
     rows, places, right = _asked(subject, pairs)
     if not len(rows):
@@ -288,7 +288,7 @@ def judged(finding: Finding, subject: Subject, pairs: Pairs, clean: Array, patch
 
 
 def _needed_together(
-    subject: Subject, patched: PatchedModel, pairs: Sequence[Pairs], findings: Sequence[Finding]
+    subject: LaidOut, patched: PatchedModel, pairs: Sequence[Pairs], findings: Sequence[Finding]
 ) -> Iterator[Finding]:
     """Edges that are needed although none of them is needed alone: others do what one of them does.
 
@@ -316,7 +316,7 @@ def _needed_together(
 
 
 def count_kept(
-    subject: Subject, patched: PatchedModel, pairs: Sequence[Pairs], outside: Sequence[Edge]
+    subject: LaidOut, patched: PatchedModel, pairs: Sequence[Pairs], outside: Sequence[Edge]
 ) -> tuple[int, int]:
     """How many answers stay when all edges outside a circuit are patched, and of how many."""
     kept = asked = 0
@@ -329,7 +329,7 @@ def count_kept(
     return kept, asked
 
 
-def example_pairs(subject: Subject, pairs: Sequence[Pairs]) -> Iterator[Example]:
+def example_pairs(subject: LaidOut, pairs: Sequence[Pairs]) -> Iterator[Example]:
     """One pair of prompts of each pair of texts: up to the last position with different answers."""
     ids = subject.model.vocabulary.numbers
     is_causal = subject.model.architecture.causal

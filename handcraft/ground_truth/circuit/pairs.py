@@ -16,8 +16,7 @@ import numpy as np
 
 from handcraft.circuits import Circuits
 from handcraft.ground_truth.contexts import sample_contexts
-from handcraft.ground_truth.subject import Subject
-from handcraft.language import Program
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.model.attention import Flags
 from handcraft.verify.meant import ideal, oracle
 from handcraft.verify.texts.allowed import inputs_of, is_restricted
@@ -69,7 +68,7 @@ class Round:
     is_all: bool
 
 
-def pair_rounds(subject: Subject, count: int, seed: int) -> Iterator[Round]:
+def pair_rounds(subject: LaidOut, count: int, seed: int) -> Iterator[Round]:
     """Rounds of about `count` random pairs each; if there are few pairs, a single round of all of them.
 
     Args:
@@ -151,7 +150,7 @@ NEAR_ROUNDS = 2
 """After so many rounds any other text is taken, which may have another structure."""
 
 
-def _checked(subject: Subject, clean: Ids, corrupted: Ids) -> Iterator[Pairs]:
+def _checked(subject: LaidOut, clean: Ids, corrupted: Ids) -> Iterator[Pairs]:
     """The pairs that are allowed, with what is meant, and what is written after a changed input."""
     if _writes(subject):
         pairs = zip(_inputs(subject, clean), _shortened(subject, clean, corrupted), strict=True)
@@ -165,18 +164,18 @@ def _checked(subject: Subject, clean: Ids, corrupted: Ids) -> Iterator[Pairs]:
     yield from _meant(subject, clean, corrupted, asked)
 
 
-def _writes(subject: Subject) -> bool:
+def _writes(subject: LaidOut) -> bool:
     """Whether what a program writes is a part of its prompts."""
     return is_restricted(subject.prompts) and subject.prompts.writes > 1
 
 
-def _shortened(subject: Subject, clean: Ids, corrupted: Ids) -> list[tuple[int, ...]]:
+def _shortened(subject: LaidOut, clean: Ids, corrupted: Ids) -> list[tuple[int, ...]]:
     """The corrupted texts, as far as the inputs of the clean ones go."""
     inputs = _inputs(subject, clean)
     return [tuple(row[: len(one)]) for row, one in zip(corrupted.tolist(), inputs, strict=True)]
 
 
-def _inputs(subject: Subject, texts: Ids) -> list[tuple[int, ...]]:
+def _inputs(subject: LaidOut, texts: Ids) -> list[tuple[int, ...]]:
     """Texts without what the program wrote at their ends."""
     tokens = subject.circuits.vocabulary.tokens
     return [
@@ -194,7 +193,7 @@ def _of_other_lengths(inputs: Iterable[tuple[int, ...]]) -> list[InputPair]:
     return found
 
 
-def _rewritten(subject: Subject, pairs: Iterable[InputPair]) -> Iterator[Pairs]:
+def _rewritten(subject: LaidOut, pairs: Iterable[InputPair]) -> Iterator[Pairs]:
     """Pairs whose inputs differ, each with what is written after it."""
     pairs = [pair for pair in pairs if pair[0] != pair[1]]
     full = _written(subject, {text for pair in pairs for text in pair})
@@ -211,10 +210,10 @@ def _rewritten(subject: Subject, pairs: Iterable[InputPair]) -> Iterator[Pairs]:
         yield from _meant(subject, ones, others, asked)
 
 
-def _written(subject: Subject, inputs: set[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
+def _written(subject: LaidOut, inputs: set[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
     """Those of some texts that are inputs, each with what is written after it."""
-    prompts, source = subject.prompts, subject.source
-    following = following_in(source if isinstance(source, Program) else subject.model)
+    prompts, source = subject.prompts, subject.asked
+    following = following_in(subject.model if isinstance(source, Circuits) else source)
     full: dict[tuple[int, ...], tuple[int, ...]] = {}
     for length in sorted(set(map(len, inputs))):
         rows = np.array(sorted(text for text in inputs if len(text) == length), dtype=np.int64)
@@ -225,7 +224,7 @@ def _written(subject: Subject, inputs: set[tuple[int, ...]]) -> dict[tuple[int, 
     return full
 
 
-def _asked(subject: Subject, texts: Ids) -> Flags:
+def _asked(subject: LaidOut, texts: Ids) -> Flags:
     """Where a text is an allowed prompt up to a position: [text, position]."""
     length = texts.shape[1]
     last = np.zeros(texts.shape, dtype=bool)
@@ -239,13 +238,13 @@ def _asked(subject: Subject, texts: Ids) -> Flags:
     return np.asarray(allowed)
 
 
-def _meant(subject: Subject, clean: Ids, corrupted: Ids, asked: Flags) -> Iterator[Pairs]:
+def _meant(subject: LaidOut, clean: Ids, corrupted: Ids, asked: Flags) -> Iterator[Pairs]:
     """The pairs of which any position is asked, with what is meant there."""
     kept = asked.any(axis=1)
     clean, corrupted, asked = clean[kept], corrupted[kept], asked[kept]
     if not len(clean):
         return
-    source = subject.source
+    source = subject.asked
     meaning = ideal(source) if isinstance(source, Circuits) else oracle(source)
     rows, places = np.nonzero(asked)
     found = [

@@ -11,8 +11,6 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from handcraft.display import count
 from handcraft.ground_truth.circuit.carried import carried
 from handcraft.ground_truth.circuit.carry_circuit import carry_circuit
@@ -20,8 +18,7 @@ from handcraft.ground_truth.circuit.find_circuit import Circuit, Finding, Witnes
 from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
-from handcraft.ground_truth.subject import Subject
-from handcraft.language import Program
+from handcraft.ground_truth.subject import LaidOut
 
 CIRCUIT, EDGES, PAIRS, EXAMPLES = "circuit.json", "edges.json", "pairs.csv", "examples.csv"
 
@@ -32,7 +29,7 @@ DIGITS = 6
 """Significant digits of measured numbers: the last bits of a sum may depend on the machine."""
 
 
-def make_circuit(subject: Subject, wanted: Wanted) -> Made:
+def make_circuit(subject: LaidOut, wanted: Wanted) -> Made:
     """The true circuit of a model, as files."""
     if isinstance(subject, Disguised):
         circuit = carry_circuit(subject, pairs=wanted.examples, seed=wanted.seed)
@@ -60,7 +57,7 @@ def _graph_data(circuit: Circuit) -> dict[str, object]:
     }
 
 
-def _edge_data(subject: Subject, finding: Finding) -> dict[str, object]:
+def _edge_data(subject: LaidOut, finding: Finding) -> dict[str, object]:
     return {
         "weights": finding.connection,
         "carries": list(carried(subject, finding.edge)),
@@ -135,7 +132,7 @@ SHOWN = 3
 """How many edges without a pair are printed."""
 
 
-def _pairs(subject: Subject, circuit: Circuit) -> bytes:
+def _pairs(subject: LaidOut, circuit: Circuit) -> bytes:
     """A witness for each true edge."""
     witnesses = [(f, f.witness) for f in circuit.true if f.witness is not None]
     rules = _rules(subject, [w.clean for _, w in witnesses])
@@ -152,7 +149,7 @@ def _pairs(subject: Subject, circuit: Circuit) -> bytes:
     return _csv((*COLUMNS, "edge", "patched", "changed_tokens", "rule"), rows)
 
 
-def _examples(subject: Subject, circuit: Circuit, most: int) -> bytes:
+def _examples(subject: LaidOut, circuit: Circuit, most: int) -> bytes:
     """Pairs of prompts with different answers, evenly taken from those that were run."""
     step = max(1, -(-len(circuit.examples) // most))
     rows = [_row(subject, e.clean, e.corrupted, e.right, e.wrong) for e in circuit.examples[::step]]
@@ -160,24 +157,20 @@ def _examples(subject: Subject, circuit: Circuit, most: int) -> bytes:
 
 
 def _row(
-    subject: Subject, clean: Sequence[int], corrupted: Sequence[int], right: int, wrong: int
+    subject: LaidOut, clean: Sequence[int], corrupted: Sequence[int], right: int, wrong: int
 ) -> tuple[object, ...]:
     vocabulary = subject.model.vocabulary
     texts = (vocabulary.join([vocabulary.tokens[i] for i in text]) for text in (clean, corrupted))
     return (*texts, right, wrong)
 
 
-def _rules(subject: Subject, prompts: Sequence[Sequence[int]]) -> list[str]:
+def _rules(subject: LaidOut, prompts: Sequence[Sequence[int]]) -> list[str]:
     """The rule that decides after each prompt, with the line where it was written."""
-    source = subject.source
-    if not isinstance(source, Program):
+    meaning, tokens = subject.meaning, subject.circuits.vocabulary.tokens
+    if meaning is None:
         return [""] * len(prompts)
-    found: list[str] = []
-    for prompt in prompts:
-        texts = np.array([prompt], dtype=np.int64)
-        winner = int(source.rules_at(texts, np.array([0]), np.array([len(prompt) - 1]))[0])
-        found.append(str(source.rules[winner].origin) if winner >= 0 else "")
-    return found
+    judged = [meaning.judged([tokens[place] for place in prompt]) for prompt in prompts]
+    return [str(each.winner.origin) for each in judged]
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

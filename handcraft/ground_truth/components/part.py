@@ -2,12 +2,14 @@
 
 For every tensor the files have the indices of the weights that are not 0, counted row by row, the
 number of the component that each is in, and the weights themselves. So the masks of all components add
-up to 1 at every such weight, and the weights of all components add up to the model, bit for bit.
+up to 1 at every such weight, and the weights of all components add up to the model, bit for bit. Of a
+disguise a weight may be in several components, each of which has a share of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 
 import numpy as np
@@ -18,12 +20,14 @@ from handcraft.errors import GroundTruthError
 from handcraft.formats.tensors.safetensors_file import safetensors_bytes
 from handcraft.ground_truth.causal.mechanisms import Mechanisms
 from handcraft.ground_truth.components.ablation import Ablation, Baseline, ablate
-from handcraft.ground_truth.components.partition import Component, Serves, partition
+from handcraft.ground_truth.components.moved import moved_components
+from handcraft.ground_truth.components.partition import Component, Serves, largest_rest, partition
 from handcraft.ground_truth.contexts import sample_contexts
+from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
-from handcraft.ground_truth.subject import Subject
-from handcraft.language import Program
+from handcraft.ground_truth.subject import LaidOut
+from handcraft.language.meaning import MeantRule
 from handcraft.progress import advance
 
 LIST_FILE = "components.json"
@@ -34,18 +38,21 @@ ABLATED_UP_TO = 1024
 """Of more components the first ones are left out one by one; that takes a run of the model for each."""
 
 
-def make_components(subject: Subject, wanted: Wanted) -> Made:
+def make_components(subject: LaidOut, wanted: Wanted) -> Made:
     """The components of a model, and how its answers change without each."""
-    source = subject.source
-    decisions = source.decisions if isinstance(source, Program) else ()
-    components = partition(subject.weights, decisions)
+    written = () if subject.meaning is None else subject.meaning.rules
+    if isinstance(subject, Disguised):
+        components = moved_components(subject, partition(subject.original.weights, written))
+    else:
+        components = partition(subject.weights, written)
     ablations = _ablations(subject, components, wanted)
     rules = [each for each in components if each.serves is Serves.RULE]
     data = {
         "tensors": {name: list(t.shape) for name, t in subject.model.tensors.items()},
         "dtype": subject.model.dtype.name,
+        "rest": largest_rest(subject.model, components),
         "components": [
-            _component(number, each, ablation)
+            _component(number, each, ablation, written)
             for number, (each, ablation) in enumerate(zip(components, ablations, strict=True))
         ],
     }
@@ -53,7 +60,7 @@ def make_components(subject: Subject, wanted: Wanted) -> Made:
         LIST_FILE: json_bytes(data),
         TENSORS_FILE: safetensors_bytes(_tensors(subject, components), {}),
     }
-    weights = sum(each.size for each in components)
+    weights = sum(int(np.count_nonzero(each)) for each in subject.model.tensors.values())
     summary: dict[str, object] = {
         "components": len(components),
         "rules": len(rules),
@@ -74,17 +81,14 @@ def make_components(subject: Subject, wanted: Wanted) -> Made:
 
 
 def _ablations(
-    subject: Subject, components: Sequence[Component], wanted: Wanted
+    subject: LaidOut, components: Sequence[Component], wanted: Wanted
 ) -> list[Ablation | None]:
     """What changes without each component; None where that is not tried."""
     if not subject.predicts:
         return [None] * len(components)
     mechanisms: Mechanisms | None = None
-    if isinstance(subject.source, Program):
-        try:
-            mechanisms = Mechanisms.of(subject.source)
-        except GroundTruthError:  # too large: then it is only counted which answers change
-            mechanisms = None
+    with suppress(GroundTruthError):  # too large, or not known: then it is only counted what changes
+        mechanisms = Mechanisms.of_subject(subject)
     contexts = sample_contexts(subject, wanted.examples, wanted.seed).by_length
     baselines = [Baseline.of(subject.model, each, mechanisms) for each in contexts]
     found: list[Ablation | None] = []
@@ -95,7 +99,9 @@ def _ablations(
     return found
 
 
-def _component(number: int, component: Component, ablation: Ablation | None) -> dict[str, object]:
+def _component(
+    number: int, component: Component, ablation: Ablation | None, rules: Sequence[MeantRule]
+) -> dict[str, object]:
     origins = [
         {"what": origin.what, "place": None if origin.place is None else origin.place.short}
         for origin in component.origins
@@ -104,14 +110,14 @@ def _component(number: int, component: Component, ablation: Ablation | None) -> 
         "component": number,
         "name": component.name,
         "serves": component.serves.value,
-        "rules": [rule + 1 for rule in component.rules],
+        "rules": [rules[rule].number for rule in component.rules],
         "origins": origins,
         "weights": {tensor: len(places) for tensor, places in component.places.items()},
         "without": None if ablation is None else asdict(ablation),
     }
 
 
-def _tensors(subject: Subject, components: Sequence[Component]) -> dict[str, npt.NDArray[np.generic]]:
+def _tensors(subject: LaidOut, components: Sequence[Component]) -> dict[str, npt.NDArray[np.generic]]:
     """For each tensor the places of its weights, their components, and their values."""
     found: dict[str, npt.NDArray[np.generic]] = {}
     for name, tensor in subject.model.tensors.items():
@@ -120,10 +126,11 @@ def _tensors(subject: Subject, components: Sequence[Component]) -> dict[str, npt
             continue
         places = np.concatenate([part for _, part in own])
         numbers = np.concatenate([np.full(len(part), i) for i, part in own])
-        order = np.argsort(places)
+        order = np.argsort(places, kind="stable")
         found[f"{name}.places"] = places[order]
         found[f"{name}.component"] = numbers[order].astype(np.int32)
-        found[f"{name}.values"] = tensor.reshape(-1)[places[order]]
+        shares = np.concatenate([components[i].share(subject.model, name) for i, _ in own])
+        found[f"{name}.values"] = shares[order].astype(tensor.dtype)
     return found
 
 
@@ -132,5 +139,4 @@ PART = Part(
     "the weights, divided by the rules and values that they serve",
     (LIST_FILE, TENSORS_FILE),
     make_components,
-    "components are written for an original: `carried_weights` moves them to its disguise",
 )

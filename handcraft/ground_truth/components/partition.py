@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import GroundTruthError
-from handcraft.language.decision import Decision
 from handcraft.language.graph.node import Node
+from handcraft.language.meaning import MeantRule
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.origin import Origin
@@ -47,6 +47,7 @@ class Component:
         origins: what they serve, with the place where it was written.
         rules: the rules among these, by number from 0.
         places: in each tensor the weights, counted row by row.
+        values: the share that it has of each of these weights; None if that is all of it.
     """
 
     name: str
@@ -54,24 +55,31 @@ class Component:
     origins: tuple[Origin, ...]
     rules: tuple[int, ...] = ()
     places: Mapping[str, Ids] = field(default_factory=dict, repr=False)
+    values: Mapping[str, Array] | None = field(default=None, repr=False)
 
     @property
     def size(self) -> int:
         """How many weights it has."""
         return sum(len(places) for places in self.places.values())
 
+    def share(self, model: Model, tensor: str) -> Array:
+        """What it has of each of its weights in a tensor."""
+        if self.values is not None:
+            return self.values[tensor]
+        return np.asarray(model.tensors[tensor].reshape(-1)[self.places[tensor]])
 
-def partition(weights: Weights, decisions: Sequence[Decision] = ()) -> tuple[Component, ...]:
+
+def partition(weights: Weights, meant: Sequence[MeantRule] = ()) -> tuple[Component, ...]:
     """The components of a model, in the order of the tensors; each weight that is not 0 is in one.
 
     Args:
         weights: those of the model, and what each serves.
-        decisions: the rules of the program; none where there are only circuits.
+        meant: the rules of the program that can fire; none where only circuits are known.
 
     Raises:
         GroundTruthError: it is not known what a weight serves.
     """
-    rules = _rules_by_origin(decisions, _served(weights))
+    rules = _rules_by_origin(meant, _served(weights))
     places: dict[frozenset[Origin], dict[str, list[int]]] = {}
     order: dict[frozenset[Origin], tuple[Origin, ...]] = {}
     for tensor, values in weights.model.tensors.items():
@@ -101,22 +109,29 @@ def partition(weights: Weights, decisions: Sequence[Decision] = ()) -> tuple[Com
 
 
 def without(model: Model, component: Component) -> Model:
-    """A model in which the weights of a component are 0."""
+    """A model from whose weights a component is subtracted: those that are all in it become 0."""
     tensors = dict(model.tensors)
     for tensor, places in component.places.items():
         changed = tensors[tensor].copy()
-        changed.reshape(-1)[places] = 0
+        flat = changed.reshape(-1)
+        flat[places] = flat[places].astype(np.float64) - component.share(model, tensor)
         tensors[tensor] = changed
     return replace(model, tensors=tensors)
 
 
 def added_up(model: Model, components: Sequence[Component]) -> dict[str, Array]:
-    """The tensors that the components add up to, each weight from the one that it is in."""
-    total = {name: np.zeros_like(tensor) for name, tensor in model.tensors.items()}
+    """The tensors that the components add up to."""
+    total = {name: np.zeros(tensor.shape) for name, tensor in model.tensors.items()}
     for component in components:
         for tensor, places in component.places.items():
-            total[tensor].reshape(-1)[places] += model.tensors[tensor].reshape(-1)[places]
-    return total
+            total[tensor].reshape(-1)[places] += component.share(model, tensor)
+    return {name: each.astype(model.tensors[name].dtype) for name, each in total.items()}
+
+
+def largest_rest(model: Model, components: Sequence[Component]) -> float:
+    """The largest difference of a weight from what the components add up to."""
+    total = added_up(model, components)
+    return max(float(np.abs(total[name] - each).max(initial=0)) for name, each in model.tensors.items())
 
 
 def _served(weights: Weights) -> set[Origin]:
@@ -126,17 +141,17 @@ def _served(weights: Weights) -> set[Origin]:
 
 
 def _rules_by_origin(
-    decisions: Sequence[Decision], served: Container[Origin]
+    rules: Sequence[MeantRule], served: Container[Origin]
 ) -> Mapping[Origin, tuple[int, ...]]:
     """Which rules an origin stands for: the rule itself.
 
     Where no weight serves a rule, what computes its answer writes its logits, and stands for it.
     """
     found: dict[Origin, tuple[int, ...]] = {}
-    for number, decision in enumerate(decisions):
-        origin = decision.origin
-        if origin not in served and isinstance(decision.answer, Node):
-            origin = decision.answer.origin
+    for number, rule in enumerate(rules):
+        origin = rule.origin
+        if origin not in served and isinstance(rule.answer, Node):
+            origin = rule.answer.origin
         found[origin] = (*found.get(origin, ()), number)
     return found
 

@@ -18,14 +18,16 @@ from handcraft.display import count
 from handcraft.errors import GroundTruthError
 from handcraft.formats.tensors.safetensors_file import safetensors_bytes
 from handcraft.ground_truth.contexts import drawn_texts, sample_contexts
+from handcraft.ground_truth.disguised import Disguised
+from handcraft.ground_truth.features.beside import BESIDE, numbers_beside, with_beside
 from handcraft.ground_truth.features.feature import Array, Dictionary, Feature, dictionary
 from handcraft.ground_truth.features.saelens import saelens_folder
-from handcraft.ground_truth.featurizer import Featurizer, stream_states
+from handcraft.ground_truth.featurizer import stream_states
 from handcraft.ground_truth.hook_point import HookPoint, model_state
 from handcraft.ground_truth.ideal_states import IdealStates, ideal_states
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
-from handcraft.ground_truth.subject import Subject
+from handcraft.ground_truth.subject import LaidOut
 from handcraft.language.graph.domain import json_value
 from handcraft.weights import written_at
 
@@ -71,7 +73,7 @@ class State:
         return np.asarray((np.concatenate(flat) > 0).mean(axis=0))
 
 
-def states_with_features(subject: Subject, texts: Sequence[npt.NDArray[np.int64]]) -> list[State]:
+def states_with_features(subject: LaidOut, texts: Sequence[npt.NDArray[np.int64]]) -> list[State]:
     """The features of the embedding and of the output of each block.
 
     Args:
@@ -95,9 +97,15 @@ def states_with_features(subject: Subject, texts: Sequence[npt.NDArray[np.int64]
         features = dictionary(_joined(numbers), write, base, so_far)
         if not features.features:
             continue
+        here = [each[done] for each in streams]
         activations = [features.activations(each) for each in numbers]
-        pairs = zip(activations, streams, strict=True)
-        errors = [np.abs(features.stream(acts) - s[done]).max() for acts, s in pairs]
+        if isinstance(subject, Disguised):
+            beside = numbers_beside(features, activations, here)
+            features = with_beside(features, beside, here)
+            known = [{**each, BESIDE: mean} for each, mean in zip(numbers, beside, strict=True)]
+            activations = [features.activations(each) for each in known]
+        pairs = zip(activations, here, strict=True)
+        errors = [np.abs(features.stream(acts) - each).max() for acts, each in pairs]
         found.append(State(done, features, activations, float(max(errors))))
     return found
 
@@ -105,13 +113,13 @@ def states_with_features(subject: Subject, texts: Sequence[npt.NDArray[np.int64]
 class _Directions:
     """The directions of the coordinates of subspaces, each made once."""
 
-    def __init__(self, subject: Subject) -> None:
-        self.layout = subject.layout
+    def __init__(self, subject: LaidOut) -> None:
+        self.subject = subject
         self._known: dict[Subspace, Array] = {}
 
     def __call__(self, subspace: Subspace) -> Array:
         if subspace not in self._known:
-            self._known[subspace] = Featurizer.of((subspace,), self.layout).write
+            self._known[subspace] = self.subject.featurizer((subspace,)).write
         return self._known[subspace]
 
 
@@ -132,7 +140,7 @@ def _joined(numbers: Sequence[Mapping[Subspace, Array]]) -> dict[Subspace, Array
     }
 
 
-def make_features(subject: Subject, wanted: Wanted) -> Made:
+def make_features(subject: LaidOut, wanted: Wanted) -> Made:
     """The features of every state, and how active they are on prompts."""
     if subject.predicts:
         sampled = sample_contexts(subject, wanted.examples, wanted.seed).by_length
@@ -182,7 +190,7 @@ def _feature(feature: Feature) -> dict[str, object]:
 
 
 def _activations(
-    subject: Subject, states: Sequence[State], texts: Sequence[npt.NDArray[np.int64]]
+    subject: LaidOut, states: Sequence[State], texts: Sequence[npt.NDArray[np.int64]]
 ) -> bytes:
     """Prompts of one length, the most frequent one, and how active every feature is on them."""
     which = max(range(len(texts)), key=lambda i: texts[i].size)
@@ -200,5 +208,4 @@ PART = Part(
     "features of every layer, and their activations",
     (FOLDER,),
     make_features,
-    "features are written for an original: `carried.direction` moves them to its disguise",
 )

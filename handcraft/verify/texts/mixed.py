@@ -11,6 +11,7 @@ import numpy as np
 
 from handcraft.circuits import Circuits
 from handcraft.language import Program
+from handcraft.language.meaning import Meaning
 from handcraft.verify.texts.batch import Ids
 from handcraft.verify.texts.contexts import Change
 from handcraft.verify.texts.named import Named, Window, named_by
@@ -21,14 +22,14 @@ FEW = 4
 AS_DRAWN, FEW_TOKENS, NAMED_TOKENS = range(3)
 
 
-def change_of(source: Program | Circuits) -> Change:
+def change_of(source: Program | Circuits | Meaning) -> Change:
     """A function that changes random texts so that they exercise the rules or circuits.
 
     Patterns only read windows; for other sources, texts that repeat tokens matter too.
     """
     named = named_by(source)
     repeats = not isinstance(source, Program) or not source.has_only_patterns
-    size = len(source.vocabulary)
+    size = len(source.tokens if isinstance(source, Meaning) else source.vocabulary)
 
     def change(texts: Ids, random: np.random.Generator) -> Ids:
         texts = texts.copy()

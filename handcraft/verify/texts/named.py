@@ -29,6 +29,7 @@ from handcraft.language.graph.node import (
     walk,
 )
 from handcraft.language.graph.reachable import POINTWISE, compute
+from handcraft.language.meaning import Meaning
 
 VALUES_UP_TO = 1 << 21
 """The search for tokens ends after so many values of nodes, about a second.
@@ -64,18 +65,18 @@ class Named:
     windows: tuple[Window, ...]
 
 
-def named_by(source: Program | Circuits) -> Named:
+def named_by(source: Program | Circuits | Meaning) -> Named:
     """What rules or circuits test for."""
     if isinstance(source, Circuits):
         return Named(tuple(sorted(set(_read_by(source)))), ())
-    if source.has_only_patterns:
+    if isinstance(source, Program) and source.has_only_patterns:
         patterns = [clause.pattern for clause in source.clauses if len(clause.pattern)]
         places = {allowed: tuple(sorted(allowed)) for p in patterns for allowed in p.classes}
         windows = [Window(tuple(places[c] for c in p.classes), p.anchored) for p in patterns]
         return Named((), tuple(windows))
-    conditions = _Conditions(source.vocabulary.tokens)
-    parts = [part for d in source.decisions for part in (d.condition, d.answer)]
-    for node in walk(*(part for part in parts if isinstance(part, Node))):
+    meaning = source.meant if isinstance(source, Program) else source
+    conditions = _Conditions(meaning.tokens)
+    for node in walk(*meaning.roots):
         conditions.add(node)
         if conditions.seen > VALUES_UP_TO:
             break

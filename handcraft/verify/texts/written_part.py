@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handcraft.language import Program, Prompts
+from handcraft.language.meaning import Meaning
 from handcraft.model import Cache, Model
 from handcraft.model.attention import Array, Flags
 from handcraft.verify.texts.batch import SAMPLE_ROWS, Batch, Ids, Part, Whole
@@ -27,12 +28,12 @@ program has no logits: there n_vocab is 0.
 """
 
 
-def following_in(source: Program | Model) -> Following:
+def following_in(source: Program | Meaning | Model) -> Following:
     """What is written after texts: what a program means, or the best token of a model."""
-    return _means(source) if isinstance(source, Program) else _Best(source)
+    return _means(source) if isinstance(source, Program | Meaning) else _Best(source)
 
 
-def _means(program: Program) -> Following:
+def _means(program: Program | Meaning) -> Following:
     def following(texts: Ids, kept: Flags | None) -> tuple[Ids, Array]:
         ends = np.full(len(texts), texts.shape[1] - 1)
         return program.answers_at(texts, np.arange(len(texts)), ends), np.empty((len(texts), 0))

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 from functools import cache
 
-from handcraft.circuits import Bias, Coefficients, Distance, Head, Number, Ramp
+from handcraft.circuits import Bias, Coefficients, Head, Number, Ramp
 from handcraft.origin import Origin
-from handcraft.rotary import RotaryScore
+from handcraft.rotary.score import RotaryScore
 from handcraft.weights.layers import GATE_STEEPNESS, Layer
 from handcraft.weights.layout import Layout
 from handcraft.weights.place_embedding import constants_of
@@ -175,7 +175,7 @@ def _add_constant(
 
 
 def _score(rotary: Rotary, head: Head) -> RotaryScore:
-    distance: Distance | None = head.attends.distance
+    distance = head.attends.distance
     assert distance is not None
     return rotary.scores[distance]
 

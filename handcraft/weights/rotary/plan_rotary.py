@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from math import ceil, log2
 
 import numpy as np
 
 from handcraft.architecture import Architecture
-from handcraft.circuits import Before, Circuits, Distance, Encoding, LookBack, ideal_stream
+from handcraft.circuits import Circuits, Encoding, LookBack, ideal_stream
 from handcraft.display import short_repr
 from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, PrecisionError
 from handcraft.limits import WIDTH
 from handcraft.phrase import phrase, setting
-from handcraft.rotary import RotaryScore, Rotation, before, look_back
+from handcraft.rotary.look_back import look_back
+from handcraft.rotary.rotation import Rotation
+from handcraft.rotary.score import RotaryScore
 from handcraft.weights.layers import Layer, build_layers
 from handcraft.weights.layout import Layout, Sizes
 from handcraft.weights.norms import NormInput, divides_exactly, is_level, level_fill, norm_inputs
-from handcraft.weights.rotary.packing import Column, Packing, pack
+from handcraft.weights.rotary.packing import Packing, pack
 
 CONSTANT = 8
 """What the constant dimension stores: there are no biases, so constants are read from it."""
@@ -28,12 +31,8 @@ EPSILON_COUNTS_FROM = 1 << 25
 """A mean square so many times the epsilon of RMSNorm is one to which the epsilon adds nothing in
 float32."""
 
-HEAD_DIMS = (8, 16, 32, 64, 128, 256)
+HEAD_DIMS = (2, 4, 8, 16, 32, 64, 128, 256)
 """The widths of heads that are tried: the more, the further apart scores are."""
-
-
-PART_NAMES = {"q_proj": "query", "k_proj": "key", "v_proj": "value", "o_proj": "value"}
-"""What the matrices of attention read or write."""
 
 
 @short_repr
@@ -47,42 +46,7 @@ class Rotary:
     """
 
     packing: Packing
-    scores: Mapping[Distance, RotaryScore]
-
-    def channel_names(self, layer: int, part: str) -> tuple[str, ...]:
-        """What the channels of all heads of a layer are, heads side by side.
-
-        Args:
-            layer: its number.
-            part: ``q_proj``, ``k_proj``, ``v_proj`` or ``o_proj``; keys and values have a head for each
-                group.
-        """
-        packing, half = self.packing, self.packing.head_dim // 2
-        heads: dict[int, str] = {}
-        columns: dict[int, tuple[Column, ...]] = {}
-        for k, group, numbered in packing.numbered(layer):
-            if part in ("k_proj", "v_proj"):
-                heads[k], columns[k] = ", ".join(head.name for head in group.heads), group.columns
-            else:
-                heads |= {place: head.name for place, head in numbered}
-                columns |= {place: group.columns for place, _ in numbered}
-        names: list[str] = []
-        for place in range(packing.n_kv_head if part in ("k_proj", "v_proj") else packing.n_head):
-            of = f"{PART_NAMES[part]} of the head `{heads[place]}`" if place in heads else "unused head"
-            for i in range(packing.head_dim):
-                if part in ("q_proj", "k_proj"):
-                    names.append(f"{of}: frequency {i % half}, {('cos', 'sin')[i // half]}")
-                else:
-                    own = columns.get(place, ())
-                    names.append(f"{of}: {_shown(own[i])}" if i < len(own) else f"{of}: unused")
-        return tuple(names)
-
-
-def _shown(column: Column) -> str:
-    """What one channel of a value reads, in words."""
-    if not column:
-        return "1"
-    return ", ".join(subspace.dimension_names[i] for subspace, i, _ in column)
+    scores: Mapping[LookBack, RotaryScore]
 
 
 @dataclass(frozen=True)
@@ -164,7 +128,7 @@ def _check_begin(circuits: Circuits) -> None:
 
 
 def _check_level(circuits: Circuits, norms: tuple[NormInput, ...]) -> None:
-    """Raise unless every norm before a block that is read divides by the same, and the last by one number.
+    """Raise unless every norm before a block divides by the same, and the last by one number.
 
     Raises:
         PrecisionError: one does not.
@@ -213,7 +177,8 @@ def plan_heads(
             rotation = Rotation(
                 head_dim, architecture.theta or 0.0, circuits.context + 1, architecture.window
             )
-            scores = {each: _score(each, rotation, dtype) for each in sorted(distances, key=str)}
+            far_first = sorted(distances, key=lambda each: each.back, reverse=True)
+            scores = {each: _score(each, rotation, dtype) for each in far_first}
         except (PrecisionError, LayoutError) as error:
             refused = error
             continue
@@ -222,9 +187,8 @@ def plan_heads(
     raise refused
 
 
-def _score(distance: Distance, rotation: Rotation, dtype: str) -> RotaryScore:
+@cache
+def _score(distance: LookBack, rotation: Rotation, dtype: str) -> RotaryScore:
     """The queries and keys of a head that attends at a distance."""
-    needed = dtype_named(dtype).underflow
-    if isinstance(distance, Before):
-        return before(distance.end, rotation, dtype, needed)
-    return look_back(distance.back, rotation, dtype, needed)
+    kind = dtype_named(dtype)
+    return look_back(distance.back, rotation, kind, kind.underflow)

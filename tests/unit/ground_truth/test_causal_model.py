@@ -30,6 +30,7 @@ from handcraft.ground_truth.causal.part import PART
 from handcraft.ground_truth.causal.variables import causal_model
 from handcraft.ground_truth.featurizer import stream_states
 from handcraft.ground_truth.parts import chosen_parts
+from handcraft.proofs import CERTIFICATE
 from handcraft.testing import rule_programs, sequence_programs
 
 EVERY = Wanted(examples=200_000)
@@ -224,9 +225,10 @@ def test_a_program_whose_answer_is_always_the_same_has_no_variable_but_other_par
 
 def test_models_without_a_causal_model_are_refused_with_a_fix(tmp_path):
     program = facts("sort")["program"]
-    compile_program(program).save(tmp_path / "sort")
+    folder = compile_program(program).save(tmp_path / "sort")
+    (folder / CERTIFICATE).unlink()  # it alone states what the circuits are for
     with pytest.raises(GroundTruthError, match="only circuits are known") as refused:
-        PART.make(of_checkpoint(read_checkpoint(tmp_path / "sort")), Wanted())
+        PART.make(of_checkpoint(read_checkpoint(folder)), Wanted())
     assert refused.value.fix
     token = program.prompts.token
     values = of_compiled(compile_sequences({"before": token.at(-1, default="a")}))

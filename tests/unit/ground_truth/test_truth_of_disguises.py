@@ -188,27 +188,17 @@ def test_a_folder_says_the_same_as_the_disguise_in_memory(name, tmp_path):
     made.save(tmp_path / name)
     subject = of_checkpoint(read_checkpoint(tmp_path / name))
     wanted = Wanted(examples=32)
-    what = ["values", "circuit"]
-    write_ground_truth(subject, tmp_path / "one", what=what, wanted=wanted)
-    write_ground_truth(disguised(name), tmp_path / "two", what=what, wanted=wanted)
-    if (
-        name == "aab"
-    ):  # of the others a folder has circuits only, whose ideal answers are drawn otherwise
-        for file in ("circuit.json", "values.json", "pairs.csv"):
-            one, two = ((tmp_path / folder / file).read_text() for folder in ("one", "two"))
-            assert one == two
+    files = ("circuit.json", "pairs.csv", "interventions.json", "featurizers.safetensors")
+    for each, known in (("one", subject), ("two", disguised(name))):
+        write_ground_truth(known, tmp_path / each, what=["circuit", "causal"], wanted=wanted)
+    for file in files:
+        one, two = ((tmp_path / folder / file).read_bytes() for folder in ("one", "two"))
+        assert one == two, file
     graphs = [json.loads((tmp_path / each / "circuit.json").read_text()) for each in ("one", "two")]
     one, two = ({n for n, e in graph["edges"].items() if e["in_graph"]} for graph in graphs)
     assert one == two
     cfg = graphs[0]["cfg"]
     assert (cfg["n_heads"], cfg["d_model"]) == (made.model.shape.n_head, made.model.shape.n_embd)
-
-
-def test_what_a_disguise_has_not_is_left_out_with_the_reason(tmp_path):
-    written = write_ground_truth(disguised("aab"), tmp_path / "out", wanted=Wanted(examples=32))
-    assert [part for part, _ in written.left_out] == ["features", "components", "freeze"]
-    with pytest.raises(GroundTruthError, match="written for an original"):
-        write_ground_truth(disguised("aab"), tmp_path / "other", what=["components"])
 
 
 def test_a_disguise_whose_original_is_unknown_is_refused(tmp_path):
