@@ -12,6 +12,7 @@ from handcraft.model.axis_names import AxisNames, BlockNames, HeadNames
 from handcraft.model.cache import Cache
 from handcraft.model.checked_input import checked_prompt
 from handcraft.model.generate import ADDED, check_masked, continue_ids
+from handcraft.model.gpt2_only import check_gpt2
 from handcraft.model.grow import grow, published, published_shape
 from handcraft.model.model import Model
 from handcraft.model.padding import valid_positions
@@ -42,6 +43,7 @@ __all__ = [
     "attend",
     "axes_of",
     "causal_mask",
+    "check_gpt2",
     "check_masked",
     "checked_prompt",
     "continue_ids",

@@ -32,8 +32,8 @@ class Trace(Mapping[str, Array]):
     [head, position, head_dim]; ``.scores`` (scaled, before the mask) and ``.pattern`` are
     [head, destination, source]; ``h.{i}.mlp.pre_activation`` and ``.hidden`` are [position, n_inner];
     ``h.{i}.attn.output`` and ``h.{i}.mlp.output`` are what they add to the stream; ``logits`` is
-    [position, n_vocab]. With norms there are also ``h.{i}.ln_1``, ``h.{i}.ln_2`` and ``ln_f``, what each
-    gives, [position, n_embd]. A Llama has ``h.{i}.mlp.up`` besides, by which the activation of
+    [position, n_vocab]. With norms there are also ``h.{i}.ln_1``, ``h.{i}.ln_2`` and ``ln_f``, what
+    each gives, [position, n_embd]. A Llama has ``h.{i}.mlp.up`` besides, by which the activation of
     ``.pre_activation`` is multiplied; and its ``.key`` and ``.value`` have as many heads as it has of
     those.
 

@@ -20,10 +20,12 @@ from handcraft_check.claim import read_claim
 from handcraft_check.prove import prove
 from handcraft_check.radius import prove_radius
 
+patterns = n_grams(most=6).filter(lambda program: all(rule.flag is None for rule in program.rules))
+
 pytestmark = pytest.mark.filterwarnings("ignore::handcraft.errors.HandcraftWarning")
 
 
-@given(program=n_grams(), dtype=st.sampled_from(DTYPES))
+@given(program=patterns, dtype=st.sampled_from(DTYPES))
 @settings(max_examples=25)
 def test_a_compiled_llama_is_proved(program, dtype, tmp_path_factory):
     folder = tmp_path_factory.mktemp("llama")
@@ -34,7 +36,7 @@ def test_a_compiled_llama_is_proved(program, dtype, tmp_path_factory):
         assert verdict.margin <= margins(folder, dtype, how)
 
 
-@given(program=n_grams(most=4), dtype=st.sampled_from(DTYPES), seed=st.integers(0, 2**32 - 1))
+@given(program=patterns, dtype=st.sampled_from(DTYPES), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=25)
 def test_sets_of_tokens_hold_each_text(program, dtype, seed, tmp_path_factory):
     """What is computed of sets of tokens at all positions of a kind holds what each text makes."""
