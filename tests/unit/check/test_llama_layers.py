@@ -19,6 +19,7 @@ from handcraft_check.by_cases.cases import Entries, Runner
 from handcraft_check.by_windows.rms_norm_of_sums import are_numbers, rms_norm_of_sums
 from handcraft_check.by_windows.sums import Part, Sums
 from handcraft_check.folder.config import Config
+from handcraft_check.layers.attention import clear_winners
 from handcraft_check.layers.gated_units import (
     SILENT,
     gated_mlp,
@@ -173,6 +174,23 @@ def test_a_product_is_rounded(rng, name, width):
     left, right = (half_point(rng, name, each) for each in (one, other))
     (a, b) = to_half(name, left, right)
     assert_holds(numbers(a * b), found)
+
+
+@given(seeds, st.integers(1, 12), st.sampled_from([1, 30, 300]))
+def test_what_all_others_weigh(rng, sources, apart):
+    center = rng.normal(size=(4, sources)) * 5
+    center[:, rng.integers(sources)] += apart
+    center = center.astype(F).astype(np.float64)
+    error = rng.choice([0, 1e-4, 0.5]) * rng.random(center.shape)
+    hidden = rng.random(center.shape) < 0.2
+    hidden[np.arange(4), center.argmax(axis=1)] = False
+    box = Bounded(np.where(hidden, -np.inf, center), np.where(hidden, 0.0, error))
+    best, rest = clear_winners(box)
+    scores = np.where(hidden, -np.inf, point(rng, Bounded(center, error))).astype(F)
+    for weights in (steps.softmax(rng, scores), torch.softmax(torch.from_numpy(scores), 1).numpy()):
+        others = weights.astype(np.float64)
+        others[np.arange(4), best] = 0
+        assert (others.sum(axis=1) <= rest).all()
 
 
 @given(seeds, widths)
