@@ -7,7 +7,7 @@ changed.
 from __future__ import annotations
 
 from handcraft.ground_truth.causal.mechanisms import Flags
-from handcraft.ground_truth.featurizer import Featurizer, Stream
+from handcraft.ground_truth.stream.featurizer import Featurizer, Stream
 from handcraft.model import Model
 
 
