@@ -42,6 +42,7 @@ from handcraft.proofs import CERTIFICATE, NotCertified, StatedPrompts, read_mean
 from handcraft.subject import Subject
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights import Layout, Weight, Weights, read_stored
+from handcraft.weights.rotary.plan_rotary import CONSTANT
 
 
 @short_repr
@@ -94,11 +95,18 @@ class Checkpoint:
     @property
     def layout(self) -> Layout | None:
         """Which dimensions store what; None where the circuits are not known."""
-        circuits, shape, norm = self.circuits, self.model.shape, self.model.architecture.has_norm
+        circuits, shape, architecture = self.circuits, self.model.shape, self.model.architecture
         if circuits is None:
             return None
         layout = Layout(
-            circuits.stream, shape.n_head, shape.n_embd, False, norm, reuses=circuits.reuses
+            circuits.stream,
+            shape.n_head,
+            shape.n_embd,
+            False,
+            architecture.is_mirrored,
+            reuses=circuits.reuses,
+            constant=CONSTANT if architecture.is_rotary else 0,
+            own_head_dim=shape.own_head_dim,
         )
         first = {subspace.name: start for subspace, start in layout.start.items()}
         known = {row.subspace: row.first for row in self.manifest.layout}
