@@ -24,7 +24,7 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import HandcraftError, LayoutError, PrecisionError
 from handcraft.formats import Checkpoint
 from handcraft.limits import check_memory
-from handcraft.model import Model
+from handcraft.model import Model, check_gpt2
 from handcraft.phrase import Phrase, Words, phrase, setting
 from handcraft.progress import advance
 
@@ -126,6 +126,7 @@ def disguise(
     original = original_of(what)
     _check(transforms, seed)
     model = original.model
+    check_gpt2(model, "disguises are made")
     stored = dtype_named(model.dtype.name if dtype is None else dtype).name
     check_memory(COPIES * 8 * model.parameters, f"{COPIES} copies of the weights in float64")
     start = draft_of(
@@ -139,8 +140,8 @@ def disguise(
     before = judge.tried(model)
     if not before.passed:
         raise PrecisionError(
-            f"the original itself answers {before.answered!r} after {before.context!r}, and "
-            f"{before.meant!r} is meant",
+            f"the original itself answers {before.answered!r} after "
+            f"{shorten_value(before.context)}, and {before.meant!r} is meant",
             where=original.name,
             fix="disguise a model that passes `handcraft verify`",
         )
@@ -229,7 +230,7 @@ def _refused(
     before = _applied(start, transforms[: count - 1], seed)
     return PrecisionError(
         f"{_name(breaks)} breaks {found.failed:,} of {found.tried:,} answers: after "
-        f"{found.context!r} the "
+        f"{shorten_value(found.context)} the "
         f"model would answer {found.answered!r}, and {found.meant!r} is right; the margin was "
         f"{was:.4g} "
         f"and would be {found.margin:.4g}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -42,7 +42,6 @@ from handcraft.proofs import CERTIFICATE, NotCertified, StatedPrompts, read_mean
 from handcraft.subject import Subject
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights import Layout, Weight, Weights, read_stored
-from handcraft.weights.rotary.plan_rotary import CONSTANT
 
 
 @short_repr
@@ -102,12 +101,19 @@ class Checkpoint:
             circuits.stream,
             shape.n_head,
             shape.n_embd,
-            False,
-            architecture.is_mirrored,
+            is_aligned=False,
+            is_mirrored=architecture.is_mirrored,
             reuses=circuits.reuses,
-            constant=CONSTANT if architecture.is_rotary else 0,
-            own_head_dim=shape.own_head_dim,
         )
+        if architecture.is_rotary:
+            # Every row of the embedding ends in the constant and the fill, then zeros.
+            constant, *fill = self.model.tensors["embed_tokens.weight"][0, layout.width :].tolist()
+            layout = replace(
+                layout,
+                constant=int(constant),
+                fill=tuple(int(number) for number in fill if number),
+                own_head_dim=shape.head_dim,
+            )
         first = {subspace.name: start for subspace, start in layout.start.items()}
         known = {row.subspace: row.first for row in self.manifest.layout}
         return layout if first == known else None

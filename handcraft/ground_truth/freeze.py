@@ -17,16 +17,17 @@ def make_freeze(subject: LaidOut, wanted: Wanted) -> Made:
     """The masks of a model: true at numbers that training must not change.
 
     Raises:
-        GroundTruthError: a weight that has an origin would not be frozen.
+        GroundTruthError: a weight that is not 0 would not be frozen.
     """
     part = CompiledPart.of(subject.model)
     masks = part.masks()
-    for name, served in subject.weights.origins.items():
-        left_out = [index for index in served if not masks[name][index]]
-        if left_out and "ln_" not in name:  # gains of free dimensions serve LayerNorm as a whole
+    for name, tensor in subject.model.tensors.items():
+        left_out = np.argwhere((tensor != 0) & ~masks[name])
+        if len(left_out) and "ln_" not in name:  # gains of free dimensions serve LayerNorm as a whole
             raise GroundTruthError(
-                f"{name}{list(left_out[0])} has an origin, but is not in the compiled part",
-                fix="ask for other parts",
+                f"{name}{left_out[0].tolist()} is not 0, and not in the compiled part",
+                where=subject.name,
+                fix="compile the program again, and leave its weights as they are",
             )
     total = sum(mask.size for mask in masks.values())
     frozen = sum(int(np.count_nonzero(mask)) for mask in masks.values())
@@ -43,5 +44,5 @@ PART = Part(
     "which numbers training must not change",
     (FILE,),
     make_freeze,
-    "the compiled part of a disguise is spread over all of its dimensions, so none is free",
+    of_llama=False,
 )

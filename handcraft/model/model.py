@@ -26,6 +26,7 @@ from handcraft.model.padding import checked_valid
 from handcraft.model.pruned import pruned_blocks
 from handcraft.model.shape import Shape
 from handcraft.model.stored import Stored
+from handcraft.model.tensor_axes import OutputMatrix, Writers, output_matrix
 from handcraft.model.trace import Trace
 from handcraft.vocabulary import Vocabulary, begin_name
 
@@ -176,7 +177,21 @@ class Model:
         every = range(self.shape.n_vocab)
         tokens, answers = (tuple(map(self.token_name, each)) for each in (ids, every))
         begin = () if self.begin_id is None else (self.token_name(self.begin_id),)
-        return Trace((*begin, *tokens), values, answers, names, stored)
+        return Trace((*begin, *tokens), values, answers, names, stored, lead=len(begin))
+
+    def output_matrix(self, block: int, of: Writers) -> OutputMatrix:
+        """The matrix by which the heads or the hidden units of a block write."""
+        return output_matrix(block, of, rotary=self.architecture.is_rotary)
+
+    def written(self, block: int, of: Writers) -> Array:
+        """What each channel of the heads of a block, or each of its hidden units, writes for a 1.
+
+        Returns:
+            [channel, n_embd] or [unit, n_embd].
+        """
+        matrix = self.output_matrix(block, of)
+        weight = self.tensors[matrix.weight]
+        return weight.T if matrix.axis else weight
 
     def token_name(self, number: int) -> str:
         """The token of an id; the begin token has a name that no text has in it."""

@@ -12,11 +12,12 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from handcraft.errors import ModelError
+from handcraft.formats import is_checkpoint, read_checkpoint
 from handcraft.formats import load as load_model
 from handcraft.formats.folder import whole_folder
 from handcraft.formats.huggingface.write_repository import config as config_of
 from handcraft.formats.huggingface.write_repository import free_id, write_model
-from handcraft.model import Model
+from handcraft.model import Model, check_gpt2
 from handcraft.model.attention import Array
 from handcraft.torch.free_part import FreePart
 from handcraft.torch.frozen import Frozen, freeze
@@ -105,6 +106,7 @@ def load(
             fix="give a number of nats above 0, such as logit_margin=2.0",
         )
     compiled = load_model(folder)
+    check_gpt2(compiled, "training around a compiled part is made")
     if not compiled.architecture.has_norm:
         raise ModelError(
             f"{compiled.architecture.name} is no GPT-2, and transformers cannot train it",
@@ -122,7 +124,7 @@ def load(
         raise ModelError(
             f"all {whole.shape.n_embd} dimensions of the residual stream are used, so nothing is free",
             where=Path(folder),
-            fix=f"compile it again with a width of {2 * whole.shape.n_embd}",
+            fix=_wider(Path(folder), 2 * whole.shape.n_embd),
         )
     free = FreePart.of(part, texts, std, quiet, generator)
     if logit_margin is not None:
@@ -136,6 +138,15 @@ def load(
     }
     start = replace(whole, tensors=tensors)
     return Partial(torch_model(start, masks, free), start, part)
+
+
+def _wider(folder: Path, n_embd: int) -> str:
+    """What to load in place of a folder in which nothing is free."""
+    if not is_checkpoint(folder):
+        return "load a folder that `handcraft compile` wrote: a model from elsewhere cannot be widened"
+    if read_checkpoint(folder).manifest.disguised:
+        return "load its original, compiled with a larger `--n-embd` than it needs"
+    return f"compile the program again with --n-embd {n_embd}"
 
 
 def grown(model: Model, blocks: int) -> Model:

@@ -63,6 +63,7 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
     multiplies every logit by the same positive factor.
     """
     sides = 2 if layout.is_mirrored else 1
+    is_rotary = not layout.is_mirrored  # constants are read then, for want of biases
     lengths = _Lengths(circuits, sides)
     constant = sum(number**2 for _, number in layout.constants)
     before_heads, before_units, at_last = NAMES if layout.is_mirrored else LLAMA_NAMES
@@ -76,9 +77,9 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
         return found[-1]
 
     for number, layer in enumerate(layers):
-        see(before_heads.format(number), bool(layer.heads))
+        see(before_heads.format(number), bool(layer.heads or (is_rotary and layer.attention_bias)))
         lengths.after_attention(layer)
-        norm = see(before_units.format(number), bool(layer.units))
+        norm = see(before_units.format(number), bool(layer.units or (is_rotary and layer.mlp_bias)))
         bounds = dict(layer.bounds)
         is_bounded = norm.varying and bounds.keys() >= set(norm.varying)
         if is_bounded and all(unit.compares_with_0 for unit in layer.units):

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from handcraft.circuits import Number
 from handcraft.display import short_repr
 from handcraft.origin import Origin
+from handcraft.weights.axis_names import axis_names
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
 from handcraft.weights.plan import Plan
-
-if TYPE_CHECKING:
-    from handcraft.weights.rotary.plan_rotary import Rotary
 
 Index = tuple[int, ...]
 
@@ -82,17 +79,26 @@ class Placement:
 
 def empty_tensors(plan: Plan) -> dict[str, PlacedTensor]:
     """The tensors of a planned model, with nothing in them yet."""
+    names = axis_names(plan)
+
+    def axes(name: str, sizes: tuple[int, ...]) -> tuple[tuple[str, ...], ...]:
+        if plan.rotary is None:
+            return _axes(name, plan)
+        known = plan.shape, plan.circuits.vocabulary
+        return tuple(
+            tuple(names.describe(name, axis, i, *known) for i in range(size))
+            for axis, size in enumerate(sizes)
+        )
+
     return {
-        name: PlacedTensor(name, sizes, _axes(name, plan))
+        name: PlacedTensor(name, sizes, axes(name, sizes))
         for name, sizes in plan.shape.tensors(plan.architecture).items()
     }
 
 
 def _axes(name: str, plan: Plan) -> tuple[tuple[str, ...], ...]:
-    """What the rows and columns of a tensor stand for."""
+    """What the rows and columns of a tensor of a GPT-2 stand for."""
     stream = plan.layout.dimension_names
-    if plan.rotary is not None:
-        return _rotary_axes(name, plan, plan.rotary)
     if name == "wte.weight":
         return tuple(f"token {token}" for token in plan.token_names), stream
     if name == "wpe.weight":
@@ -110,26 +116,6 @@ def _axes(name: str, plan: Plan) -> tuple[tuple[str, ...], ...]:
     else:
         reads, writes = _unit_names(layer, plan.shape.n_inner[number]), stream
     return (reads, writes) if name.endswith("weight") else (writes,)
-
-
-def _rotary_axes(name: str, plan: Plan, rotary: Rotary) -> tuple[tuple[str, ...], ...]:
-    """The same in a rotary model, whose matrices are stored [out, in]."""
-    stream = plan.layout.dimension_names
-    if name in ("embed_tokens.weight", "lm_head.weight"):
-        return tuple(f"token {token}" for token in plan.token_names), stream
-    if not name.startswith("layers."):
-        return (stream,)
-    layer, part = int(name.split(".")[1]), name.split(".")[-2]
-    match part:
-        case "q_proj" | "k_proj" | "v_proj":
-            return rotary.channel_names(layer, part), stream
-        case "o_proj":
-            return stream, rotary.channel_names(layer, part)
-        case "gate_proj" | "up_proj":
-            return _unit_names(plan.layers[layer], plan.shape.n_inner[layer]), stream
-        case "down_proj":
-            return stream, _unit_names(plan.layers[layer], plan.shape.n_inner[layer])
-    return (stream,)
 
 
 def _qkv_names(layer: Layer, layout: Layout) -> tuple[str, ...]:
@@ -153,6 +139,5 @@ def _channel_names(layer: Layer, layout: Layout, part: str) -> tuple[str, ...]:
 
 
 def _unit_names(layer: Layer, count: int) -> tuple[str, ...]:
-    names = [unit.name for unit in layer.units] + ["constants"] * bool(layer.mlp_bias)
-    names = names[:count]
+    names = [unit.name for unit in layer.units][:count]
     return tuple(names + ["unused"] * (count - len(names)))

@@ -2,7 +2,8 @@
 
 For every tensor the files have the indices of the weights that are not 0, counted row by row, the
 number of the component that each is in, and the weights themselves. So the masks of all components add
-up to 1 at every such weight, and the weights of all components add up to the model, bit for bit.
+up to 1 at every such weight, and the weights of all components add up to the model, bit for bit. Of a
+disguise a weight may be in several components, each of which has a share of it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from handcraft.errors import GroundTruthError
 from handcraft.formats.tensors.safetensors_file import safetensors_bytes
 from handcraft.ground_truth.causal.mechanisms import Mechanisms
 from handcraft.ground_truth.components.ablation import Ablation, Baseline, ablate
-from handcraft.ground_truth.components.partition import Component, Serves, partition
+from handcraft.ground_truth.components.moved import moved_components
+from handcraft.ground_truth.components.partition import Component, Serves, largest_rest, partition
 from handcraft.ground_truth.contexts import sample_contexts
+from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.subject import LaidOut
@@ -38,12 +41,16 @@ ABLATED_UP_TO = 1024
 def make_components(subject: LaidOut, wanted: Wanted) -> Made:
     """The components of a model, and how its answers change without each."""
     written = () if subject.meaning is None else subject.meaning.rules
-    components = partition(subject.weights, written)
+    if isinstance(subject, Disguised):
+        components = moved_components(subject, partition(subject.original.weights, written))
+    else:
+        components = partition(subject.weights, written)
     ablations = _ablations(subject, components, wanted)
     rules = [each for each in components if each.serves is Serves.RULE]
     data = {
         "tensors": {name: list(t.shape) for name, t in subject.model.tensors.items()},
         "dtype": subject.model.dtype.name,
+        "rest": largest_rest(subject.model, components),
         "components": [
             _component(number, each, ablation, written)
             for number, (each, ablation) in enumerate(zip(components, ablations, strict=True))
@@ -53,7 +60,7 @@ def make_components(subject: LaidOut, wanted: Wanted) -> Made:
         LIST_FILE: json_bytes(data),
         TENSORS_FILE: safetensors_bytes(_tensors(subject, components), {}),
     }
-    weights = sum(each.size for each in components)
+    weights = sum(int(np.count_nonzero(each)) for each in subject.model.tensors.values())
     summary: dict[str, object] = {
         "components": len(components),
         "rules": len(rules),
@@ -119,10 +126,11 @@ def _tensors(subject: LaidOut, components: Sequence[Component]) -> dict[str, npt
             continue
         places = np.concatenate([part for _, part in own])
         numbers = np.concatenate([np.full(len(part), i) for i, part in own])
-        order = np.argsort(places)
+        order = np.argsort(places, kind="stable")
         found[f"{name}.places"] = places[order]
         found[f"{name}.component"] = numbers[order].astype(np.int32)
-        found[f"{name}.values"] = tensor.reshape(-1)[places[order]]
+        shares = np.concatenate([components[i].share(subject.model, name) for i, _ in own])
+        found[f"{name}.values"] = shares[order].astype(tensor.dtype)
     return found
 
 
@@ -131,5 +139,4 @@ PART = Part(
     "the weights, divided by the rules and values that they serve",
     (LIST_FILE, TENSORS_FILE),
     make_components,
-    "components are written for an original: `carried_weights` moves them to its disguise",
 )

@@ -47,6 +47,7 @@ class Component:
         origins: what they serve, with the place where it was written.
         rules: the rules among these, by number from 0.
         places: in each tensor the weights, counted row by row.
+        values: the share that it has of each of these weights; None if that is all of it.
     """
 
     name: str
@@ -54,11 +55,18 @@ class Component:
     origins: tuple[Origin, ...]
     rules: tuple[int, ...] = ()
     places: Mapping[str, Ids] = field(default_factory=dict, repr=False)
+    values: Mapping[str, Array] | None = field(default=None, repr=False)
 
     @property
     def size(self) -> int:
         """How many weights it has."""
         return sum(len(places) for places in self.places.values())
+
+    def share(self, model: Model, tensor: str) -> Array:
+        """What it has of each of its weights in a tensor."""
+        if self.values is not None:
+            return self.values[tensor]
+        return np.asarray(model.tensors[tensor].reshape(-1)[self.places[tensor]])
 
 
 def partition(weights: Weights, meant: Sequence[MeantRule] = ()) -> tuple[Component, ...]:
@@ -101,22 +109,29 @@ def partition(weights: Weights, meant: Sequence[MeantRule] = ()) -> tuple[Compon
 
 
 def without(model: Model, component: Component) -> Model:
-    """A model in which the weights of a component are 0."""
+    """A model from whose weights a component is subtracted: those that are all in it become 0."""
     tensors = dict(model.tensors)
     for tensor, places in component.places.items():
         changed = tensors[tensor].copy()
-        changed.reshape(-1)[places] = 0
+        flat = changed.reshape(-1)
+        flat[places] = flat[places].astype(np.float64) - component.share(model, tensor)
         tensors[tensor] = changed
     return replace(model, tensors=tensors)
 
 
 def added_up(model: Model, components: Sequence[Component]) -> dict[str, Array]:
-    """The tensors that the components add up to, each weight from the one that it is in."""
-    total = {name: np.zeros_like(tensor) for name, tensor in model.tensors.items()}
+    """The tensors that the components add up to."""
+    total = {name: np.zeros(tensor.shape) for name, tensor in model.tensors.items()}
     for component in components:
         for tensor, places in component.places.items():
-            total[tensor].reshape(-1)[places] += model.tensors[tensor].reshape(-1)[places]
-    return total
+            total[tensor].reshape(-1)[places] += component.share(model, tensor)
+    return {name: each.astype(model.tensors[name].dtype) for name, each in total.items()}
+
+
+def largest_rest(model: Model, components: Sequence[Component]) -> float:
+    """The largest difference of a weight from what the components add up to."""
+    total = added_up(model, components)
+    return max(float(np.abs(total[name] - each).max(initial=0)) for name, each in model.tensors.items())
 
 
 def _served(weights: Weights) -> set[Origin]:

@@ -18,9 +18,11 @@ from handcraft.display import count
 from handcraft.errors import GroundTruthError
 from handcraft.formats.tensors.safetensors_file import safetensors_bytes
 from handcraft.ground_truth.contexts import drawn_texts, sample_contexts
+from handcraft.ground_truth.disguised import Disguised
+from handcraft.ground_truth.features.beside import BESIDE, numbers_beside, with_beside
 from handcraft.ground_truth.features.feature import Array, Dictionary, Feature, dictionary
 from handcraft.ground_truth.features.saelens import saelens_folder
-from handcraft.ground_truth.featurizer import Featurizer, stream_states
+from handcraft.ground_truth.featurizer import stream_states
 from handcraft.ground_truth.hook_point import HookPoint, model_state
 from handcraft.ground_truth.ideal_states import IdealStates, ideal_states
 from handcraft.ground_truth.json_file import json_bytes
@@ -95,9 +97,15 @@ def states_with_features(subject: LaidOut, texts: Sequence[npt.NDArray[np.int64]
         features = dictionary(_joined(numbers), write, base, so_far)
         if not features.features:
             continue
+        here = [each[done] for each in streams]
         activations = [features.activations(each) for each in numbers]
-        pairs = zip(activations, streams, strict=True)
-        errors = [np.abs(features.stream(acts) - s[done]).max() for acts, s in pairs]
+        if isinstance(subject, Disguised):
+            beside = numbers_beside(features, activations, here)
+            features = with_beside(features, beside, here)
+            known = [{**each, BESIDE: mean} for each, mean in zip(numbers, beside, strict=True)]
+            activations = [features.activations(each) for each in known]
+        pairs = zip(activations, here, strict=True)
+        errors = [np.abs(features.stream(acts) - each).max() for acts, each in pairs]
         found.append(State(done, features, activations, float(max(errors))))
     return found
 
@@ -106,12 +114,12 @@ class _Directions:
     """The directions of the coordinates of subspaces, each made once."""
 
     def __init__(self, subject: LaidOut) -> None:
-        self.layout = subject.layout
+        self.subject = subject
         self._known: dict[Subspace, Array] = {}
 
     def __call__(self, subspace: Subspace) -> Array:
         if subspace not in self._known:
-            self._known[subspace] = Featurizer.of((subspace,), self.layout).write
+            self._known[subspace] = self.subject.featurizer((subspace,)).write
         return self._known[subspace]
 
 
@@ -145,12 +153,15 @@ def make_features(subject: LaidOut, wanted: Wanted) -> Made:
             f"the residual stream of {subject.name} stores nothing that differs between prompts",
             fix="allow more prompts, or ask for other parts",
         )
+    rotary = subject.model.architecture.is_rotary
     files: dict[str, bytes] = {}
     for state in states:
-        folder = f"{FOLDER}/{HookPoint.of(state.done).trace}"
+        folder = f"{FOLDER}/{HookPoint.of(state.done, rotary=rotary).trace}"
         for name, contents in saelens_folder(state.found, state.shares).items():
             files[f"{folder}/{name}"] = contents
-    files[f"{FOLDER}/{LIST_FILE}"] = json_bytes({"states": [_state(state) for state in states]})
+    files[f"{FOLDER}/{LIST_FILE}"] = json_bytes(
+        {"states": [_state(state, rotary=rotary) for state in states]}
+    )
     files[f"{FOLDER}/{ACTIVATIONS_FILE}"] = _activations(subject, states, texts)
     total = sum(len(state.found.features) for state in states)
     bound = max(state.bound for state in states)
@@ -159,8 +170,8 @@ def make_features(subject: LaidOut, wanted: Wanted) -> Made:
     return Made(files, summary, (line,))
 
 
-def _state(state: State) -> dict[str, object]:
-    hook = HookPoint.of(state.done)
+def _state(state: State, *, rotary: bool) -> dict[str, object]:
+    hook = HookPoint.of(state.done, rotary=rotary)
     return {
         "folder": hook.trace,
         "state": state.done,
@@ -191,7 +202,9 @@ def _activations(
     rows = max(1, min(len(ids), NUMBERS_UP_TO // each))
     arrays: dict[str, npt.NDArray[np.generic]] = {"tokens": ids[:rows]}
     for state in states:
-        arrays[HookPoint.of(state.done).trace] = state.activations[which][:rows].astype(np.float32)
+        arrays[HookPoint.of(state.done, rotary=subject.model.architecture.is_rotary).trace] = (
+            state.activations[which][:rows].astype(np.float32)
+        )
     return safetensors_bytes(arrays, {})
 
 
@@ -200,5 +213,4 @@ PART = Part(
     "features of every layer, and their activations",
     (FOLDER,),
     make_features,
-    "features are written for an original: `carried.direction` moves them to its disguise",
 )

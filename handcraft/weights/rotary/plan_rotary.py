@@ -22,7 +22,7 @@ from handcraft.rotary.score import RotaryScore
 from handcraft.weights.layers import Layer, build_layers
 from handcraft.weights.layout import Layout, Sizes
 from handcraft.weights.norms import NormInput, divides_exactly, is_level, level_fill, norm_inputs
-from handcraft.weights.rotary.packing import Column, Packing, pack
+from handcraft.weights.rotary.packing import Packing, pack
 
 CONSTANT = 8
 """What the constant dimension stores: there are no biases, so constants are read from it."""
@@ -33,10 +33,6 @@ float32."""
 
 HEAD_DIMS = (2, 4, 8, 16, 32, 64, 128, 256)
 """The widths of heads that are tried: the more, the further apart scores are."""
-
-
-PART_NAMES = {"q_proj": "query", "k_proj": "key", "v_proj": "value", "o_proj": "value"}
-"""What the matrices of attention read or write."""
 
 
 @short_repr
@@ -51,41 +47,6 @@ class Rotary:
 
     packing: Packing
     scores: Mapping[LookBack, RotaryScore]
-
-    def channel_names(self, layer: int, part: str) -> tuple[str, ...]:
-        """What the channels of all heads of a layer are, heads side by side.
-
-        Args:
-            layer: its number.
-            part: ``q_proj``, ``k_proj``, ``v_proj`` or ``o_proj``; keys and values have a head for each
-                group.
-        """
-        packing, half = self.packing, self.packing.head_dim // 2
-        heads: dict[int, str] = {}
-        columns: dict[int, tuple[Column, ...]] = {}
-        for k, group, numbered in packing.numbered(layer):
-            if part in ("k_proj", "v_proj"):
-                heads[k], columns[k] = ", ".join(head.name for head in group.heads), group.columns
-            else:
-                heads |= {place: head.name for place, head in numbered}
-                columns |= {place: group.columns for place, _ in numbered}
-        names: list[str] = []
-        for place in range(packing.n_kv_head if part in ("k_proj", "v_proj") else packing.n_head):
-            of = f"{PART_NAMES[part]} of the head `{heads[place]}`" if place in heads else "unused head"
-            for i in range(packing.head_dim):
-                if part in ("q_proj", "k_proj"):
-                    names.append(f"{of}: frequency {i % half}, {('cos', 'sin')[i // half]}")
-                else:
-                    own = columns.get(place, ())
-                    names.append(f"{of}: {_shown(own[i])}" if i < len(own) else f"{of}: unused")
-        return tuple(names)
-
-
-def _shown(column: Column) -> str:
-    """What one channel of a value reads, in words."""
-    if not column:
-        return "1"
-    return ", ".join(subspace.dimension_names[i] for subspace, i, _ in column)
 
 
 @dataclass(frozen=True)

@@ -201,13 +201,6 @@ def test_a_folder_says_the_same_as_the_disguise_in_memory(name, tmp_path):
     assert (cfg["n_heads"], cfg["d_model"]) == (made.model.shape.n_head, made.model.shape.n_embd)
 
 
-def test_what_a_disguise_has_not_is_left_out_with_the_reason(tmp_path):
-    written = write_ground_truth(disguised("aab"), tmp_path / "out", wanted=Wanted(examples=32))
-    assert [part for part, _ in written.left_out] == ["features", "components", "freeze"]
-    with pytest.raises(GroundTruthError, match="written for an original"):
-        write_ground_truth(disguised("aab"), tmp_path / "other", what=["components"])
-
-
 def test_a_disguise_whose_original_is_unknown_is_refused(tmp_path):
     disguise(compiled("aab"), [Rotate()], seed=1).save(tmp_path / "aab")
     data = json.loads((tmp_path / "aab" / "disguise.json").read_text())
