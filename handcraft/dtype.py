@@ -102,7 +102,7 @@ def dtype_named(name: str) -> DType:
         if each.name == name:
             return each
     raise PrecisionError(
-        f"weights cannot be emitted as {name!r}", fix=f"use one of: {', '.join(DTYPE_NAMES)}"
+        f"weights cannot be of the type {name!r}", fix=f"use one of: {', '.join(DTYPE_NAMES)}"
     )
 
 

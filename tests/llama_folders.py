@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from hashlib import sha256
 from math import isqrt
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def look_back(back: int, recipe: Recipe) -> np.ndarray:
     parts = [solver.addVariable(lb=0.0, obj=1.0) for _ in range(2 * size)]
     for each in table:
         terms = zip(np.concatenate([each, -each]).tolist(), parts, strict=True)
-        solver.addConstr(sum(value * part for value, part in terms) >= GAP)
+        solver.addConstr(sum(value * part for value, part in terms if abs(value) > 1e-8) >= GAP)
     solver.minimize()
     assert solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
     found = np.array(solver.getSolution().col_value)
@@ -248,8 +249,6 @@ def make(folder: Path, recipe: Recipe) -> Path:
 
     The certificate is that of the program as a GPT-2, which says what is meant, of these files.
     """
-    from hashlib import sha256
-
     save(compile_program(recipe.program, architecture="gpt2"), folder)
     for path in folder.iterdir():
         if path.name != "certificate.json":

@@ -39,6 +39,7 @@ COMMANDS = {
     "explain": "explain",
     "ground-truth": "ground_truth",
     "dataset": "dataset",
+    "conformance": "conformance",
     "watch": "watch",
     "write-tests": "write_tests",
     "list": "list_",
@@ -150,10 +151,19 @@ def _commands(names: tuple[str, ...]) -> Callable[..., Any]:
     app.callback()(_handcraft)
     for name in names:
         module = import_module(f"handcraft.cli.commands.{name.replace('-', '_')}")
-        app.command(name, epilog=_epilog(module.EXAMPLES), no_args_is_help=name == "run")(
-            getattr(module, COMMANDS[name])
-        )
+        runs = getattr(module, COMMANDS[name])
+        app.command(
+            name,
+            help=paragraphs(runs.__doc__),
+            epilog=_epilog(module.EXAMPLES),
+            no_args_is_help=name == "run",
+        )(runs)
     return typer.main.get_command(app)
+
+
+def paragraphs(text: str | None) -> str:
+    """A docstring with a line for each paragraph: typer keeps the ends of lines after the first."""
+    return "\n\n".join(" ".join(part.split()) for part in (text or "").split("\n\n"))
 
 
 def _epilog(examples: tuple[str, ...]) -> str:

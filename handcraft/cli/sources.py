@@ -20,6 +20,7 @@ from handcraft.compiler import Compiled, compile_program
 from handcraft.errors import CommandError, CompileError
 from handcraft.language import Program, Prompts
 from handcraft.model import Model
+from handcraft.phrase import setting
 from handcraft.subject import Subject
 
 if TYPE_CHECKING:
@@ -86,11 +87,10 @@ class Chosen(TypedDict, total=False):
 
 def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Chosen]) -> Loaded:
     """The model that a command line names, compiled where it is not yet."""
-    given = [value for value in chosen.values() if value is not None]
     if name is not None and not lines and os.path.isdir(name):
         from handcraft.formats import is_checkpoint, load, read_checkpoint
 
-        check_not_compiled(name, given)
+        check_not_compiled(name, chosen)
         if not is_checkpoint(Path(name)):
             return Loaded(load(name), None)
         checkpoint = read_checkpoint(name)
@@ -103,11 +103,17 @@ def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Cho
     return Loaded(compiled.model, found.source, found.note, values=values)
 
 
-def check_not_compiled(folder: str | Path, given: Sequence[object]) -> None:
-    """Raise if options for the compiler are given for a folder that was compiled."""
+def check_not_compiled(folder: str | Path, chosen: Mapping[str, object]) -> None:
+    """Raise if options for the compiler are given for a folder that was compiled.
+
+    Args:
+        folder: the folder.
+        chosen: the options by the names of their arguments; None for one that is not given.
+    """
+    given = [setting(name, value).command for name, value in chosen.items() if value is not None]
     if given:
         raise CommandError(
-            f"{folder} is already compiled, so these do not apply: {', '.join(map(str, given))}",
+            f"{folder} is already compiled, so these do not apply: {', '.join(given)}",
             where=folder,
             fix="leave out the options, or name the program",
         )

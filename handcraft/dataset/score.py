@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from handcraft.dataset.decompile import asked_texts, decompile
 from handcraft.dataset.record import KINDS
 from handcraft.dataset.script import Script
 from handcraft.dataset.write_dataset import DATASET, FORMAT
+from handcraft.display import count
 from handcraft.errors import CheckpointError, HandcraftError
 from handcraft.formats.tensors.shards import read_header
 from handcraft.language import write_rules
@@ -61,12 +62,15 @@ def score(folder: str | Path, scripts: str | Path | None = None) -> tuple[Score,
             file, or its `graph`.
 
     Raises:
-        CheckpointError: the folder is no data set, or the file has a line that is none of these.
+        CheckpointError: the folder is no data set, or the file has a line that is none of these, or one
+            of a program that the data set does not have.
     """
     found = Path(folder)
     given = None if scripts is None else read_scripts(Path(scripts))
     results: dict[str, list[tuple[float | None, float | None]]] = {kind: [] for kind in KINDS}
     total = described(found)["programs"]
+    if given is not None:
+        _check_numbers(given, found, cast(Path, scripts))
     for done, (facts, model) in enumerate(records(found)):
         advance("judge scripts", done, total)
         if given is None:
@@ -76,6 +80,19 @@ def score(folder: str | Path, scripts: str | Path | None = None) -> tuple[Score,
             script = given.get(facts["number"])
         results[facts["kind"]].append(_judged(facts, script))
     return tuple(_score(kind, judged) for kind, judged in results.items() if judged)
+
+
+def _check_numbers(given: Mapping[int, object], folder: Path, scripts: Path) -> None:
+    """Raise unless every script is that of a program of the data set."""
+    known = {facts["number"] for facts in programs_of(folder)}
+    unknown = sorted(given.keys() - known)
+    if unknown:
+        shown = ", ".join(map(str, unknown[:3])) + (", .." if len(unknown) > 3 else "")
+        raise CheckpointError(
+            f"{count(len(unknown), 'script')} of a program that is not in the data set: number {shown}",
+            where=scripts,
+            fix=f"give the `number` of a line of {folder}/shard-*.jsonl, such as {min(known)}",
+        )
 
 
 def _judged(
@@ -136,8 +153,7 @@ def records(folder: Path) -> Iterator[tuple[Mapping[str, Any], Model]]:
     """The lines of a data set, each with its model."""
     for shard in described(folder)["shards"]:
         tensors = read_header(folder / f"{shard['name']}.safetensors")
-        for line in (folder / f"{shard['name']}.jsonl").read_text("utf-8").splitlines():
-            facts = json.loads(line)
+        for facts in _lines_of(folder, shard["name"]):
             prefix = f"{facts['number']}/"
             own = {
                 name.removeprefix(prefix): stored.values()
@@ -145,6 +161,17 @@ def records(folder: Path) -> Iterator[tuple[Mapping[str, Any], Model]]:
                 if name.startswith(prefix)
             }
             yield facts, _model(facts, own)
+
+
+def programs_of(folder: Path) -> Iterator[dict[str, Any]]:
+    """What a data set says of each program."""
+    for shard in described(folder)["shards"]:
+        yield from _lines_of(folder, shard["name"])
+
+
+def _lines_of(folder: Path, shard: str) -> Iterator[dict[str, Any]]:
+    for line in (folder / f"{shard}.jsonl").read_text("utf-8").splitlines():
+        yield json.loads(line)
 
 
 def _model(facts: Mapping[str, Any], tensors: Mapping[str, Any]) -> Model:

@@ -19,7 +19,7 @@ from handcraft.dataset.card import data_card
 from handcraft.dataset.record import Record, Refused, make_record
 from handcraft.dtype import dtype_named
 from handcraft.errors import LimitError
-from handcraft.formats.folder import whole_folder, write_text
+from handcraft.formats.folder import Content, whole_folder, write_text
 from handcraft.formats.tensors.safetensors_file import Pending, write_safetensors
 from handcraft.progress import advance, listening
 
@@ -27,6 +27,13 @@ FORMAT = 1
 """The version of the files, which docs/dataset.md describes."""
 
 DATASET = "dataset.json"
+
+CARD = "README.md"
+
+CONTENT = Content(
+    frozenset({DATASET}), frozenset({DATASET, CARD}), r"shard-[0-9]{5,}\.(jsonl|safetensors)"
+)
+"""What an earlier output contains, which may be replaced."""
 
 AT_ONCE = 64
 """How many candidates an executor is given at a time."""
@@ -98,7 +105,7 @@ def write_dataset(
     The same settings give the same bytes, with any executor.
 
     Args:
-        folder: must be missing or empty.
+        folder: must be missing, empty, or an earlier data set, which is then replaced.
         settings: what to write.
         executor: makes the programs; by default this process does.
 
@@ -111,7 +118,7 @@ def write_dataset(
     seen: set[str] = set()
     repeated = parameters = 0
     shards: list[dict[str, object]] = []
-    with whole_folder(target) as fresh:
+    with whole_folder(target, CONTENT) as fresh:
         shard: list[Record] = []
         for made in _candidates(settings, executor):
             if isinstance(made, Refused):
@@ -151,7 +158,7 @@ def write_dataset(
             "shards": shards,
         }
         write_text(fresh / DATASET, json.dumps(data, indent=2) + "\n")
-        write_text(fresh / "README.md", data_card(written))
+        write_text(fresh / CARD, data_card(written))
     return written
 
 

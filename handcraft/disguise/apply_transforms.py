@@ -140,8 +140,8 @@ def disguise(
     before = judge.tried(model)
     if not before.passed:
         raise PrecisionError(
-            f"the original itself answers {before.answered!r} after {before.context!r}, and "
-            f"{before.meant!r} is meant",
+            f"the original itself answers {before.answered!r} after "
+            f"{shorten_value(before.context)}, and {before.meant!r} is meant",
             where=original.name,
             fix="disguise a model that passes `handcraft verify`",
         )
@@ -230,7 +230,7 @@ def _refused(
     before = _applied(start, transforms[: count - 1], seed)
     return PrecisionError(
         f"{_name(breaks)} breaks {found.failed:,} of {found.tried:,} answers: after "
-        f"{found.context!r} the "
+        f"{shorten_value(found.context)} the "
         f"model would answer {found.answered!r}, and {found.meant!r} is right; the margin was "
         f"{was:.4g} "
         f"and would be {found.margin:.4g}",

@@ -274,6 +274,8 @@ def _part(part: Part) -> str:
         return "rounding"
     where = "" if part.block is None else f", block {part.block}"
     kind = {"head": "head ", "neuron": "neuron "}.get(part.kind, "")
+    if part.name in (f"head {part.index}", f"unit {part.index}"):  # it has no other name
+        kind = ""
     known = f" ({_few(part.serves)})" if part.kind == "bias" and part.serves else ""
     name = part.name if part.name != "ln_f" else "bias of ln_f"
     return f"{kind}{name}{known}{where}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -49,10 +50,19 @@ class Content:
     Args:
         manifests: files of which every output has one.
         written: all names that an output may have, the manifests among them.
+        numbered: a regular expression of further names that it may have.
     """
 
     manifests: frozenset[str]
     written: frozenset[str]
+    numbered: str | None = None
+
+    def foreign(self, names: set[str]) -> list[str]:
+        """Those of some names that no output has."""
+        left = names - self.written
+        if self.numbered is not None:
+            left = {name for name in left if not re.fullmatch(self.numbered, name)}
+        return sorted(left)
 
 
 A_MODEL = Content(frozenset({MANIFEST, DISGUISE}), WRITTEN)
@@ -100,7 +110,7 @@ def check_target(folder: Path, content: Content = A_MODEL) -> None:
         )
     with _explained(folder):
         names = {entry.name for entry in folder.iterdir()}
-    foreign = sorted(names - content.written)
+    foreign = content.foreign(names)
     if names and (foreign or not names & content.manifests):
         shown = ", ".join(foreign[:3] or sorted(names)[:3])
         raise CheckpointError(

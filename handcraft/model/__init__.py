@@ -13,7 +13,7 @@ from handcraft.model.cache import Cache
 from handcraft.model.checked_input import checked_prompt
 from handcraft.model.generate import ADDED, check_masked, continue_ids
 from handcraft.model.gpt2_only import check_gpt2
-from handcraft.model.grow import grow, published_shape
+from handcraft.model.grow import grow, published, published_shape
 from handcraft.model.model import Model
 from handcraft.model.padding import valid_positions
 from handcraft.model.parameters import PartCount, PartCounts, parameters_by_part
@@ -51,6 +51,7 @@ __all__ = [
     "masked_softmax",
     "merge_heads",
     "parameters_by_part",
+    "published",
     "published_shape",
     "softmax",
     "split_heads",

@@ -12,6 +12,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from handcraft.errors import ModelError
+from handcraft.formats import is_checkpoint, read_checkpoint
 from handcraft.formats import load as load_model
 from handcraft.formats.folder import whole_folder
 from handcraft.formats.huggingface.write_repository import config as config_of
@@ -123,7 +124,7 @@ def load(
         raise ModelError(
             f"all {whole.shape.n_embd} dimensions of the residual stream are used, so nothing is free",
             where=Path(folder),
-            fix=f"compile it again with a width of {2 * whole.shape.n_embd}",
+            fix=_wider(Path(folder), 2 * whole.shape.n_embd),
         )
     free = FreePart.of(part, texts, std, quiet, generator)
     if logit_margin is not None:
@@ -137,6 +138,15 @@ def load(
     }
     start = replace(whole, tensors=tensors)
     return Partial(torch_model(start, masks, free), start, part)
+
+
+def _wider(folder: Path, n_embd: int) -> str:
+    """What to load in place of a folder in which nothing is free."""
+    if not is_checkpoint(folder):
+        return "load a folder that `handcraft compile` wrote: a model from elsewhere cannot be widened"
+    if read_checkpoint(folder).manifest.disguised:
+        return "load its original, compiled with a larger `--n-embd` than it needs"
+    return f"compile the program again with --n-embd {n_embd}"
 
 
 def grown(model: Model, blocks: int) -> Model:

@@ -99,7 +99,7 @@ def grid_of(x: Sums) -> Array:
     grid = lowest_bit(x.known)
     for part in x.parts:
         grid = np.minimum(grid, part.lowest_bits)
-    return np.asarray(np.ldexp(1.0, grid.clip(-1000, 1000)))
+    return np.asarray(np.ldexp(1.0, grid.clip(-900, 900)))
 
 
 def are_numbers(x: Sums, format: Format) -> Flags:

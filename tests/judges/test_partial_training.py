@@ -239,3 +239,19 @@ def test_the_fix_for_a_model_without_a_free_part_works(tmp_path):
         compile_program(induction(), architecture="gpt2", sizes=Sizes(n_embd=width)), tmp_path / "wide"
     )
     assert not partly(wide).part.dimensions.all()
+
+
+def test_no_compiling_is_advised_for_a_model_that_nobody_compiled(tmp_path):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from handcraft.disguise import Rotate, disguise
+
+    sizes = {"vocab_size": 7, "n_positions": 6, "n_embd": 8, "n_head": 2, "n_layer": 1}
+    trained = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0))
+    trained.save_pretrained(tmp_path / "foreign")
+    disguise(compile_program(induction()), [Rotate()], untie=True).save(tmp_path / "hidden")
+    fixes = {"foreign": "a model from elsewhere cannot be widened", "hidden": "load its original"}
+    for name, fix in fixes.items():
+        with pytest.raises(ModelError, match="so nothing is free") as refused:
+            partly(tmp_path / name)
+        assert fix in refused.value.fix

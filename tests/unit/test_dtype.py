@@ -57,5 +57,5 @@ def test_file_formats_know_the_codes_of_a_dtype(dtype):
 
 def test_a_dtype_is_found_by_each_name_and_by_no_other():
     assert [dtype_named(name) for name in DTypeName.__args__] == list(DTYPES)
-    with pytest.raises(PrecisionError, match="cannot be emitted as 'float8'"):
+    with pytest.raises(PrecisionError, match="cannot be of the type 'float8'"):
         dtype_named("float8")

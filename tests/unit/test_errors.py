@@ -1188,7 +1188,7 @@ ArchitectureError: there is no architecture 'gpt5'
 
 == an unknown dtype
 $ compile aab -o out --dtype float8
-PrecisionError: weights cannot be emitted as 'float8'
+PrecisionError: weights cannot be of the type 'float8'
   fix:   use one of: float32, float64, float16, bfloat16
 
 == a dtype that is too narrow for a rule file
@@ -2764,7 +2764,7 @@ DAMAGED = [
     Case(
         "a compiled folder to draw as something else",
         "draw out -o out.svg --architecture block",
-        "CommandError: out is already compiled, so these do not apply: block\n"
+        "CommandError: out is already compiled, so these do not apply: --architecture block\n"
         "  fix:   leave out the options, or name the program",
         prepare=lambda folder: None,
     ),

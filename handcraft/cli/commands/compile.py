@@ -108,7 +108,8 @@ def compile_(
     like: Annotated[
         str | None,
         typer.Option(
-            help="Fill the shape of gpt2-small, -medium, -large or -xl with zeros around the program."
+            help="Fill the shape of gpt2-small, -medium, -large or -xl, or of the Llamas stories260k, "
+            "stories15m or tinyllama, with zeros around the program."
         ),
     ] = None,
     token_ids: Annotated[

@@ -151,7 +151,7 @@ def _subject(
     positions: str | None,
 ) -> tuple[Subject, str | None]:
     """What there is to draw, and a note for the user."""
-    chosen = [value for value in (architecture, positions) if value is not None]
+    chosen = {"architecture": architecture, "positions": positions}
     if name is not None and not lines and os.path.isdir(name):
         check_not_compiled(name, chosen)
         subject = replace(subject_of(name), name=Path(name).resolve().name)

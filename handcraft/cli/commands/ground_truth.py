@@ -59,8 +59,8 @@ def ground_truth(
     note(found.note)
     with shown_progress():
         if found.folder is not None:
-            given = [value for value in (architecture, dtype) if value is not None]
-            check_not_compiled(found.folder.folder, given)
+            chosen = {"architecture": architecture, "dtype": dtype}
+            check_not_compiled(found.folder.folder, chosen)
             subject = of_checkpoint(found.folder)
         else:
             compiled = compile_found(found.source, architecture=architecture, dtype=dtype)

@@ -67,7 +67,7 @@ def page(
 def _contents(name: str | None, lines: Sequence[str], **chosen: Unpack[Chosen]) -> Contents:
     """What a page shows of a folder, or of a program, which is compiled first."""
     if name is not None and not lines and Path(name).is_dir() and not is_checkpoint(Path(name)):
-        check_not_compiled(name, [value for value in chosen.values() if value is not None])
+        check_not_compiled(name, chosen)
         known = subject_of(name)
         stated = "" if known.meaning is None else ", and what its certificate states"
         note(f"{name} has no handcraft.json: the page shows what the weights alone say{stated}")
@@ -76,7 +76,7 @@ def _contents(name: str | None, lines: Sequence[str], **chosen: Unpack[Chosen]) 
     found = find(name, lines)
     note(found.note)
     if found.folder is not None:
-        check_not_compiled(found.folder.folder, [v for v in chosen.values() if v is not None])
+        check_not_compiled(found.folder.folder, chosen)
         contents = of_checkpoint(found.folder)
     else:
         compiled = compile_found(found.source, **chosen)

@@ -115,7 +115,7 @@ def prove(
         folders = []
         for number, program in enumerate(named):
             if program is not None and not lines and os.path.isdir(program):
-                check_not_compiled(program, list(options.values()))
+                check_not_compiled(program, options)
                 folders.append(Path(program))
                 check_architecture(folders[-1])
             else:

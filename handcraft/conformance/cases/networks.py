@@ -91,14 +91,15 @@ def _gauges() -> Iterator[Planned]:
             Request("next", ((first + number,),)),
             ((_mark("+0"),),),
         )
-    for model in ("epsilon-1", "epsilon-2", "epsilon-f", "centring"):
+    norms = [(f"epsilon-{place}", token) for place in "12f" for token in (0, 1)]
+    for model, token in (*norms, ("centring", 0)):
         yield Planned(
-            model,
+            f"{model}-{'xy'[token]}",
             f"what a norm gives, in marks from -{FURTHEST} to +{FURTHEST}",
             ("norms", "gauge"),
             model,
-            Request("next", ((first, first),)),
-            ((_mark("+0"),),),
+            Request("next", ((first + token,) * 2,)),
+            ((_mark(("+0", f"-{FURTHEST}")[token]),),),
         )
 
 

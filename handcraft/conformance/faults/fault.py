@@ -23,7 +23,7 @@ class Fault:
 
     id: str
     says: str
-    step: type[Reference]
+    step: type
     kinds: tuple[Kind, ...] = ()
 
     def engine(self, network: type[Reference], model: Model, dtype: str = "float32") -> Reference:

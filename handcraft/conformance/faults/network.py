@@ -51,8 +51,7 @@ class ScaleByLayer(Reference):
 class QueryKeyExchanged(Reference):
     """Queries are taken for keys."""
 
-    def projections(self, layer: int, x: Array, positions: Ids) -> tuple[Array, Array, Array]:
-        query, key, value = super().projections(layer, x, positions)
+    def named(self, query: Array, key: Array, value: Array) -> tuple[Array, Array, Array]:
         return key, query, value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from handcraft.conformance.cases.request import Kind
 from handcraft.conformance.faults.fault import Fault
 from handcraft.conformance.faults.reference import Flags, Ids, Reference, State
 from handcraft.model.attention import Array
@@ -138,8 +139,8 @@ class RowsShifted(Reference):
         return rows[-1:] + rows[:-1]
 
 
-BATCHES = ("batch", "generate")
-CACHED = ("pieces", "generate", "beams")
+BATCHES: tuple[Kind, ...] = ("batch", "generate")
+CACHED: tuple[Kind, ...] = ("pieces", "generate", "beams")
 
 POSITION_FAULTS = (
     Fault("padding-counted", "counts left padding as positions", PaddingCounted, BATCHES),
@@ -198,7 +199,7 @@ PADDING_FAULTS = (
         RowsShareMask,
         BATCHES,
     ),
-    Fault("only-first-row", "runs only the first row of a batch", LaterRowsEmpty, BATCHES),
+    Fault("only-first-row", "runs only the first row of a batch", LaterRowsEmpty, (*BATCHES, "beams")),
     Fault("rows-reversed", "gives back the rows of a batch in reverse order", RowsReversed, BATCHES),
     Fault("rows-shifted", "gives every row of a batch the answer of another row", RowsShifted, BATCHES),
 )

@@ -40,7 +40,7 @@ class State:
     @property
     def length(self) -> int:
         """How many positions have been run."""
-        return self.real.shape[1]
+        return int(self.real.shape[1])
 
 
 class Reference(ABC):
@@ -219,7 +219,7 @@ class Reference(ABC):
 
     def attention(self, layer: int, x: Array, state: State, visible: Flags, positions: Ids) -> Array:
         """What the heads write: [batch, new, n_embd]."""
-        query, key, value = self.projections(layer, x, positions)
+        query, key, value = self.named(*self.projections(layer, x, positions))
         keys, values = self.remember(state, layer, key, value)
         group = query.shape[1] // keys.shape[1]
         keys, values = self.shared(keys, group), self.shared(values, group)
@@ -233,6 +233,10 @@ class Reference(ABC):
     @abstractmethod
     def projections(self, layer: int, x: Array, positions: Ids) -> tuple[Array, Array, Array]:
         """Queries, keys and values: [batch, head, new, head_dim]."""
+
+    def named(self, query: Array, key: Array, value: Array) -> tuple[Array, Array, Array]:
+        """Which of the three is which."""
+        return query, key, value
 
     def remember(self, state: State, layer: int, key: Array, value: Array) -> tuple[Array, Array]:
         """Add keys and values to the cache, and read all of them."""

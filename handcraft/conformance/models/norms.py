@@ -1,10 +1,10 @@
 """Norms: gauges of the three LayerNorms of a block and of the stream.
 
 ``epsilon-1``, ``epsilon-2`` and ``epsilon-f`` measure what ln_1, ln_2 and ln_f make of a stream whose
-variance is as small as epsilon, 1e-5: the token is divided by sqrt(2e-5). An epsilon of 1e-6, of
-1e-12, or one that is added outside of the root gives another mark. ``centring`` measures what ln_2
-makes of a stream whose mean is not 0: RMSNorm, a variance over n - 1, a missing bias and a gain of
-one more give other marks.
+variance is as small as epsilon, 1e-5: token ``x`` is divided by sqrt(2e-5). An epsilon of 1e-6, of
+1e-12, or one that is added outside of the root gives another mark. The last two are told apart by
+``y``, whose variance is 1e-10. ``centring`` measures what ln_2 makes of a stream whose mean is not 0:
+RMSNorm, a variance over n - 1, a missing bias and a gain of one more give other marks.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from handcraft.vocabulary import Vocabulary
 
 HALF = 32
 SMALL = sqrt(HALF * 1e-5)
-"""The only dimension of the stream: its variance is SMALL**2 / HALF = 1e-5."""
+"""The only dimension of the stream after ``x``: its variance is SMALL**2 / HALF = 1e-5."""
+
+SMALLER = sqrt(HALF * 1e-10)
+"""The same after ``y``."""
 
 NORMED = sqrt(HALF / 2)
 """What a LayerNorm with epsilon 1e-5 makes of it."""
 
-STEP = 1 / 8
+STEP = 1 / 4
 """A mark, in what the norm gives."""
 
 LOUD = 16.0
@@ -41,14 +44,16 @@ BEYOND = 16.0
 def epsilon(place: Literal["1", "2", "f"]) -> Diagnostic:
     """The gauge of the epsilon of one norm: width 64, one block."""
     stream = Stream({**GROUPS, "token": 1}, half=HALF)
-    draft = _draft(stream)
+    draft = _draft(stream, "x", "y")
     tensors, one = draft.tensors, np.ones((1, 1), dtype=np.float32)
+    sizes = np.array([[SMALL], [SMALLER]], dtype=np.float32)
+    tokens = slice(len(MARKS), len(MARKS) + 2)
     if place == "f":  # the token is the reading
-        tensors["wte.weight"][len(MARKS)] = stream.rows(1, reading=SMALL)[0]
+        tensors["wte.weight"][tokens] = stream.rows(2, reading=sizes)
         tensors["ln_f.weight"][:] = LOUD / STEP
         tensors["ln_f.bias"][:] = stream.rows(1, reading=-NORMED * LOUD / STEP, one=LOUD)[0]
     else:
-        tensors["wte.weight"][len(MARKS)] = stream.rows(1, token=SMALL)[0]
+        tensors["wte.weight"][tokens] = stream.rows(2, token=sizes)
         write = stream.writer("reading", one * LOUD / STEP)
         right = stream.rows(1, reading=-NORMED * LOUD / STEP, one=LOUD)[0]
         if place == "1":
@@ -71,7 +76,7 @@ CENTRED_BIAS = -3 / 128
 def centring() -> Diagnostic:
     """The gauge of the mean and the variance of ln_2: width 64, one block."""
     stream = Stream({**GROUPS, "token": 1}, half=HALF)
-    draft = _draft(stream)
+    draft = _draft(stream, "x")
     tensors, one = draft.tensors, np.ones((1, 1), dtype=np.float32)
     raised = np.zeros(stream.width, dtype=np.float32)
     raised[stream.dims("token").start] = raised[HALF + 8 :] = 1
@@ -93,9 +98,9 @@ def centring() -> Diagnostic:
     )
 
 
-def _draft(stream: Stream) -> Draft:
-    shape = Shape(len(MARKS) + 2, 64, stream.width, 2, (8,))
-    draft = Draft(GPT2, shape, Vocabulary((*MARKS, "x")))
+def _draft(stream: Stream, *tokens: str) -> Draft:
+    shape = Shape(len(MARKS) + len(tokens) + 1, 64, stream.width, 2, (8,))
+    draft = Draft(GPT2, shape, Vocabulary((*MARKS, *tokens)))
     draft.tensors["wte.weight"][: len(MARKS)] = mark_rows(stream, 8)
     return draft
 

@@ -15,7 +15,7 @@ class Margin:
 
     Args:
         logit: the difference of the two logits.
-        ulp: the same, in units in the last place of the largest logit there.
+        ulp: the same, in units in the last place of the larger of the two.
     """
 
     logit: float

@@ -24,9 +24,9 @@ from handcraft.conformance.pack.read_pack import (
 )
 from handcraft.errors import ConformanceError
 from handcraft.formats.folder import Content, whole_folder, write_text
-from handcraft.formats.gguf_file import write_gguf
+from handcraft.formats.gguf.gguf_file import write_gguf
 from handcraft.formats.huggingface.write_repository import write_model
-from handcraft.formats.onnx_file import write_onnx
+from handcraft.formats.onnx.onnx_file import write_onnx
 from handcraft.model import Model
 from handcraft.progress import advance
 

@@ -11,6 +11,7 @@ from handcraft.disguise.activations import random_texts, seen_by_readers
 from handcraft.disguise.carried import NONE, Carried, Place
 from handcraft.disguise.draft import Draft
 from handcraft.disguise.resize import used_heads, used_units, with_room
+from handcraft.disguise.transforms.checked import check_whole
 from handcraft.errors import LayoutError
 from handcraft.model import Model
 from handcraft.model.attention import Array
@@ -64,19 +65,16 @@ class Distract:
 
     def __post_init__(self) -> None:
         if self.writes not in get_args(Writes):
+            known = " or ".join(get_args(Writes))
             raise LayoutError(
-                f"Distract(writes={self.writes!r})", fix=f"use one of: {', '.join(get_args(Writes))}"
+                f"Distract(writes={self.writes!r}): what distractors write is {known}",
+                where="Distract",
+                fix=f"give writes {known}",
             )
         step = 2 if self.writes == "pairs" else 1
-        for what, count in (("heads", self.heads), ("units", self.units)):
-            if count is None:
-                continue
-            if type(count) is not int or not 0 <= count <= MOST or count % step:
-                kind = "an even number" if step == 2 else "a whole number"
-                raise LayoutError(
-                    f"Distract({what}={count!r}, writes={self.writes!r})",
-                    fix=f"give {kind} from 0 to {MOST}",
-                )
+        for name, of in (("heads", "heads"), ("units", "hidden units")):
+            says = f"the number of {of} that {'pairs add' if step == 2 else 'are added'} to a block"
+            check_whole(self, name, says, least=0, most=MOST, step=step, optional=True)
 
     def apply(self, draft: Draft, rng: np.random.Generator) -> Draft:
         """The draft with distractors."""

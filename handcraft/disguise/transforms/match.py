@@ -13,8 +13,8 @@ from handcraft.disguise.activations import random_texts
 from handcraft.disguise.carried import Carried, HeadCopy, unchanged
 from handcraft.disguise.draft import Draft
 from handcraft.disguise.fold_norms import readers
+from handcraft.disguise.transforms.checked import check_share
 from handcraft.disguise.weight_kinds import INITIAL
-from handcraft.errors import LayoutError
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.phrase import setting
@@ -49,10 +49,7 @@ class Match:
     strength: float = 1.0
 
     def __post_init__(self) -> None:
-        if type(self.strength) not in (int, float) or not 0 < self.strength <= 1:
-            raise LayoutError(
-                f"Match(strength={self.strength!r})", fix="give a number above 0 and up to 1"
-            )
+        check_share(self, "strength", "the part of the way to the sizes of GPT-2")
 
     def apply(self, draft: Draft, rng: np.random.Generator) -> Draft:
         """The draft with other sizes."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from handcraft.disguise.draft import Draft
+from handcraft.disguise.transforms.checked import check_share
 from handcraft.dtype import dtype_named
 from handcraft.errors import ProofError
 from handcraft.phrase import setting
@@ -36,10 +37,8 @@ class Noise:
     radius: float | None = None
 
     def __post_init__(self) -> None:
-        checked = {"strength": self.strength} | ({} if self.radius is None else {"radius": self.radius})
-        for what, number in checked.items():
-            if type(number) not in (int, float) or not 0 < number <= 1:
-                raise ProofError(f"Noise({what}={number!r})", fix="give a number above 0 and up to 1")
+        check_share(self, "strength", "the share of the radius that is used")
+        check_share(self, "radius", "the largest relative change of a weight", optional=True)
 
     def apply(self, draft: Draft, rng: np.random.Generator) -> Draft:
         """The draft with noise."""

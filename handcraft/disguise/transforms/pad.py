@@ -9,6 +9,7 @@ import numpy as np
 
 from handcraft.disguise.draft import Draft
 from handcraft.disguise.resize import resize
+from handcraft.disguise.transforms.checked import check_whole
 from handcraft.errors import LayoutError
 from handcraft.limits import BLOCKS
 from handcraft.model import Shape, published_shape
@@ -51,13 +52,9 @@ class Pad:
     n_positions: int | None = None
 
     def __post_init__(self) -> None:
-        for what, size in asdict(self).items():
-            most = BLOCKS.most if what == "n_layer" else LARGEST
-            if size is not None and (type(size) is not int or not 1 <= size <= most):
-                raise LayoutError(
-                    f"Pad({what}={size!r})",
-                    fix=f"give a whole number from 1 to {most}, or leave it out",
-                )
+        for name in asdict(self):
+            most = BLOCKS.most if name == "n_layer" else LARGEST
+            check_whole(self, name, "a size", least=1, most=most, optional=True)
 
     @classmethod
     def like(cls, published: str) -> Pad:

@@ -9,6 +9,7 @@ import numpy as np
 
 from handcraft.disguise.carried import unchanged
 from handcraft.disguise.draft import Draft
+from handcraft.disguise.transforms.checked import check_flag
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Permute:
     )
     heads: bool = True
     units: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("heads", "units"):
+            check_flag(self, name, "whether they are permuted")
 
     def apply(self, draft: Draft, rng: np.random.Generator) -> Draft:
         """The draft, permuted."""

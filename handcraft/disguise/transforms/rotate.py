@@ -10,6 +10,7 @@ import numpy as np
 from handcraft.disguise.carried import HeadCopy, unchanged
 from handcraft.disguise.draft import Draft
 from handcraft.disguise.resize import centred_basis
+from handcraft.disguise.transforms.checked import check_flag
 from handcraft.model.attention import Array
 
 
@@ -33,6 +34,9 @@ class Rotate:
         "left is measured"
     )
     within_heads: bool = True
+
+    def __post_init__(self) -> None:
+        check_flag(self, "within_heads", "whether channels are rotated too")
 
     def apply(self, draft: Draft, rng: np.random.Generator) -> Draft:
         """The draft, rotated."""

@@ -11,7 +11,7 @@ import numpy as np
 from handcraft.disguise.carried import NONE, Carried, HeadCopy, Place, unchanged
 from handcraft.disguise.draft import Draft
 from handcraft.disguise.resize import used_heads, used_units, with_room
-from handcraft.errors import LayoutError
+from handcraft.disguise.transforms.checked import check_whole
 from handcraft.model.attention import Array
 
 PARTS = 32
@@ -45,12 +45,8 @@ class Split:
     units: int = 2
 
     def __post_init__(self) -> None:
-        for what, count in (("heads", self.heads), ("units", self.units)):
-            if type(count) is not int or not 1 <= count <= MOST:
-                raise LayoutError(
-                    f"Split({what}={count!r})",
-                    fix=f"give a whole number from 1 to {MOST}; 1 splits none",
-                )
+        check_whole(self, "heads", "the number of parts of a head", least=1, most=MOST)
+        check_whole(self, "units", "the number of parts of a hidden unit", least=1, most=MOST)
 
     def apply(self, draft: Draft, rng: np.random.Generator) -> Draft:
         """The draft, with copies in place of heads and units."""

@@ -14,6 +14,7 @@ from handcraft.disguise.carried import Carried, Ids, unchanged
 from handcraft.disguise.draft import Draft
 from handcraft.disguise.fold_norms import fold_norms, readers
 from handcraft.disguise.resize import centred_basis, heads_in, used_heads, widest_head
+from handcraft.disguise.transforms.checked import check_share, check_whole
 from handcraft.errors import LayoutError
 from handcraft.model import Model
 from handcraft.model.attention import Array
@@ -55,15 +56,9 @@ class Superpose:
     interference: float | None = None
 
     def __post_init__(self) -> None:
-        if type(self.n_embd) is not int or self.n_embd < 2:
-            raise LayoutError(
-                f"Superpose(n_embd={self.n_embd!r})", fix="give a whole number of 2 or more"
-            )
-        allowed = self.interference
-        if allowed is not None and (type(allowed) not in (int, float) or not 0 <= allowed <= 1):
-            raise LayoutError(
-                f"Superpose(interference={allowed!r})", fix="give a number from 0 to 1, or leave it out"
-            )
+        check_whole(self, "n_embd", "the number of dimensions that are left", least=2)
+        says = "the largest interference that is allowed"
+        check_share(self, "interference", says, may_be_0=True, optional=True)
 
     def apply(self, draft: Draft, rng: np.random.Generator) -> Draft:
         """The draft in a narrower stream."""

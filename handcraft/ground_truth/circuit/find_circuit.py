@@ -18,6 +18,7 @@ import numpy.typing as npt
 from handcraft.errors import GroundTruthError
 from handcraft.ground_truth.circuit.connected import Connection, Connections
 from handcraft.ground_truth.circuit.edge_graph import Edge, EdgeGraph
+from handcraft.ground_truth.circuit.needed_beside import needed_beside
 from handcraft.ground_truth.circuit.pairs import Pairs, pair_rounds
 from handcraft.ground_truth.circuit.patched import PatchedModel, Run
 from handcraft.ground_truth.subject import LaidOut
@@ -292,21 +293,22 @@ def _needed_together(
 ) -> Iterator[Finding]:
     """Edges that are needed although none of them is needed alone: others do what one of them does.
 
-    Where an answer changes when all edges outside the circuit are patched, as many open edges as
-    possible are patched so that none changes; each that is left then has a witness beside those.
+    Where an answer changes when all edges outside the circuit are patched, open edges are patched as
+    long as none changes (`needed_beside`); each that is left then has a witness beside those.
     """
     outside = [finding.edge for finding in findings if not finding.is_true]
     kept, asked = count_kept(subject, patched, pairs, outside)
     if kept == asked:
         return
-    needed = [finding for finding in findings if finding.is_open]
-    outside = [finding.edge for finding in findings if not finding.is_true and not finding.is_open]
-    for finding in list(needed):
-        kept, asked = count_kept(subject, patched, pairs, [*outside, finding.edge])
-        if kept == asked:
-            needed.remove(finding)
-            outside.append(finding.edge)
-    for finding in needed:
+    open_edges = {finding.edge: finding for finding in findings if finding.is_open}
+    outside = [edge for edge in outside if edge not in open_edges]
+
+    def is_kept(edges: Sequence[Edge]) -> bool:
+        kept, asked = count_kept(subject, patched, pairs, edges)
+        return kept == asked
+
+    needed, outside = needed_beside(tuple(open_edges), outside, is_kept)
+    for finding in (open_edges[edge] for edge in needed):
         for part, clean, corrupted in run_pairs(subject, patched, pairs):
             logits = patched.patched(clean, corrupted, [*outside, finding.edge])
             found = judged(finding, subject, part, clean.logits, logits)

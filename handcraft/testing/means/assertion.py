@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from handcraft.errors import AnswerError, HandcraftError, PromptError
+from handcraft.display import shorten_value
+from handcraft.errors import AnswerError, HandcraftError, ModelError, PromptError
 from handcraft.testing.means.by_hypothesis import try_examples
 from handcraft.testing.means.explainer import explainer
 from handcraft.testing.means.found import Agreement, Disagreement
@@ -18,7 +19,7 @@ from handcraft.testing.means.thinner import hunt
 from handcraft.testing.means.trials import Given, Listed, Trials, trials_of
 from handcraft.testing.means.trying import Trying
 from handcraft.testing.models.answering import Flags, Ids
-from handcraft.testing.models.as_model import Tokens, as_model
+from handcraft.testing.models.as_model import Tokens, as_model, is_model
 from handcraft.testing.models.checked import CheckedModel
 from handcraft.testing.profiles import profile
 from handcraft.testing.rule_cases import RuleCase
@@ -127,7 +128,18 @@ def _agreement(tally: Tally, trials: Trials | Listed, examples: int, seed: int) 
 def subject_and_meaning(
     model: object, meaning: object, vocabulary: Tokens | None, reads: Reads
 ) -> tuple[CheckedModel, Meaning]:
-    """The model under test over the tokens of what is meant, and what is meant."""
+    """The model under test over the tokens of what is meant, and what is meant.
+
+    Raises:
+        ModelError: a model stands where it should be said what is meant.
+    """
+    if is_model(meaning):
+        raise ModelError(
+            f"the second argument is a model, {shorten_value(meaning)}, and does not say what is meant",
+            fix="give a Program, Circuits, or a function from a prompt to the next token"
+            if is_model(model)
+            else "exchange the arguments: first the model, then what it is to answer",
+        )
     answering = as_model(model, vocabulary=vocabulary)
     said = meaning.program if isinstance(meaning, RuleCase) else meaning
     meant = as_meaning(said, answering.vocabulary, reads)

@@ -7,7 +7,8 @@ import numpy as np
 from handcraft.testing.means.by_hypothesis import try_examples
 from handcraft.testing.means.tally import Tally
 from handcraft.testing.means.trials import Listed, Trials
-from handcraft.testing.models.answering import Ids
+from handcraft.testing.models.answering import Answering, Ids
+from handcraft.testing.models.of_handcraft import OfHandcraft
 from handcraft.testing.prompt_strategy import inputs_strategy
 
 STEPS = 200
@@ -15,6 +16,10 @@ STEPS = 200
 
 NEIGHBOURS = 2_000
 """How many of the prompts that differ in one token are tried at each step."""
+
+WORK = 5e11
+"""About how many multiplications all steps take together: half a minute of one core. Only of models of
+handcraft it is known how many a prompt takes."""
 
 
 def hunt(tally: Tally, trials: Trials | Listed, *, examples: int, seed: int) -> None:
@@ -39,28 +44,50 @@ def hunt(tally: Tally, trials: Trials | Listed, *, examples: int, seed: int) -> 
         seed=seed,
         aim=True,
     )
+    left = _affordable(tally.trying.subject.model, trials.longest)
     for margin, prompt, _ in tuple(tally.thinnest):
-        _descend(tally, trials, prompt, margin, np.random.default_rng(seed))
+        left -= _descend(tally, trials, prompt, margin, left, np.random.default_rng(seed))
+
+
+def _affordable(model: Answering, length: int) -> float:
+    """How many prompts of some length are tried at most."""
+    if not isinstance(model, OfHandcraft):
+        return np.inf
+    return WORK / (model.model.parameters * length)
 
 
 def _descend(
-    tally: Tally, trials: Trials, prompt: tuple[int, ...], margin: float, random: np.random.Generator
-) -> None:
-    """Step to a neighbour with a thinner margin for as long as there is one."""
+    tally: Tally,
+    trials: Trials,
+    prompt: tuple[int, ...],
+    margin: float,
+    most: float,
+    random: np.random.Generator,
+) -> int:
+    """Step to a neighbour with a thinner margin for as long as there is one.
+
+    Returns:
+        How many prompts were tried; about as many as `most` at the most.
+    """
+    tried = 0
     for _ in range(STEPS):
-        best = prompt
-        for texts in _neighbours(prompt, len(trials.prompts.vocabulary), random):
+        best, left = prompt, min(NEIGHBOURS, most - tried)
+        if left < len(prompt):
+            break
+        for texts in _neighbours(prompt, len(trials.prompts.vocabulary), int(left), random):
             allowed = texts[trials.allowed(texts)]
             if not len(allowed):
                 continue
+            tried += len(allowed)
             lowest, _ = tally.trying.lowest(allowed, tally.least_margin)
             row = int(lowest.argmin())
             if lowest[row] < margin:
                 margin, best = float(lowest[row]), tuple(allowed[row].tolist())
         if best == prompt:
-            return
+            break
         prompt = best
         _tried(tally, np.array([prompt], dtype=np.int64))
+    return tried
 
 
 def _tried(tally: Tally, inputs: Ids) -> float:
@@ -71,12 +98,14 @@ def _tried(tally: Tally, inputs: Ids) -> float:
     return lowest
 
 
-def _neighbours(prompt: tuple[int, ...], size: int, random: np.random.Generator) -> list[Ids]:
+def _neighbours(
+    prompt: tuple[int, ...], size: int, most: int, random: np.random.Generator
+) -> list[Ids]:
     """The prompts that differ by one token: replaced, inserted or left out; of many some."""
     text, length = np.array(prompt, dtype=np.int64), len(prompt)
     tokens = np.arange(size)
-    if size * length > NEIGHBOURS:
-        tokens = random.choice(size, size=max(1, NEIGHBOURS // length), replace=False)
+    if size * length > most:
+        tokens = random.choice(size, size=max(1, most // length), replace=False)
     found = [np.stack([np.delete(text, i) for i in range(length)])] if length > 1 else []
     replaced = np.tile(text, (length, len(tokens), 1))
     replaced[np.arange(length), :, np.arange(length)] = tokens

@@ -105,6 +105,15 @@ def as_model(
     )
 
 
+def is_model(thing: object) -> bool:
+    """Whether something can be tested as a model, and cannot say what another model should answer."""
+    if isinstance(thing, str | os.PathLike):
+        return Path(thing).is_dir()
+    return isinstance(thing, Model | Compiled | Checkpoint | Mapping | Answering) or _is_of(
+        thing, "torch.nn", "Module"
+    )
+
+
 def prompts_of(compiled: Compiled | Checkpoint) -> Prompts:
     """The prompts that a model was compiled for; what only its Python code says is left out."""
     if isinstance(compiled, Checkpoint):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,9 @@ class OfTorch:
         name: how messages call it.
     """
 
+    options: ClassVar[Mapping[str, Any]] = {}
+    """What the module is called with beside the ids."""
+
     module: Any
     vocabulary: Vocabulary
     positions: int | None = None
@@ -37,7 +40,7 @@ class OfTorch:
     def logits(self, ids: Ids) -> Any:
         """[text, position] -> [text, position, n_vocab]."""
         with answering(self.module) as as_tensor:
-            return to_numpy(logits_in(self.module(as_tensor(ids))))
+            return to_numpy(logits_in(self.module(as_tensor(ids), **self.options)))
 
 
 @contextmanager

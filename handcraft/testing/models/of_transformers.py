@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from handcraft.display import short_repr
 from handcraft.errors import CheckpointError
 from handcraft.testing.models.answering import Ids
-from handcraft.testing.models.of_torch import answering, logits_in, to_numpy
-from handcraft.vocabulary import Vocabulary
+from handcraft.testing.models.of_torch import OfTorch, answering, logits_in, to_numpy
 
 
 @short_repr
 @dataclass(frozen=True)
-class OfTransformers:
-    """A causal language model of transformers under test.
+class OfTransformers(OfTorch):
+    """A causal language model of transformers under test: a torch module that can keep a cache.
 
     Args:
         module: a `PreTrainedModel` that returns logits.
         vocabulary: its tokens.
-        positions: the most tokens of a text; None if that is not known.
+        positions: the most tokens that it reads; None if that is not known.
         name: how messages call it.
     """
 
-    module: Any
-    vocabulary: Vocabulary
-    positions: int | None = None
-    name: str = "the transformers model"
+    options: ClassVar[Mapping[str, Any]] = {"use_cache": False}
 
-    def logits(self, ids: Ids) -> Any:
-        """[text, position] -> [text, position, n_vocab]."""
-        with answering(self.module) as as_tensor:
-            return to_numpy(logits_in(self.module(as_tensor(ids), use_cache=False)))
+    name: str = "the transformers model"
 
     def empty_run(self, texts: int) -> PastKeyValues:
         """A run of so many texts, whose keys and values are kept in a `DynamicCache`."""

@@ -27,6 +27,30 @@ def test_the_result_can_be_had_as_json(run):
     assert said["kinds"] == {"expressions": 1, "patterns": 2}
 
 
+def test_an_earlier_data_set_is_replaced_and_a_model_is_not(run, tmp_path):
+    assert run("dataset", "-o", "out", *SMALL, "--shard", 1).status == 0
+    assert (tmp_path / "out" / "shard-00002.jsonl").exists()
+    assert run("dataset", "-o", "out", *SMALL).status == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"README.md", "dataset.json", "shard-00000.jsonl", "shard-00000.safetensors"}
+    (tmp_path / "out" / "shard-notes.jsonl").write_text("mine")
+    assert "contains something else: shard-notes.jsonl" in run("dataset", "-o", "out", *SMALL).err
+    assert run("compile", "aab", "-o", "model").status == 0
+    ran = run("dataset", "-o", "model", *SMALL)
+    assert ran.status == 2
+    assert "model contains something else" in ran.err
+
+
+def test_a_script_of_no_program_is_named(run, tmp_path):
+    run("dataset", "-o", "out", *SMALL)
+    lines = [json.dumps({"number": number, "text": "vocabulary a"}) for number in (0, 7000, 8000)]
+    (tmp_path / "scripts.jsonl").write_text("\n".join(lines))
+    ran = run("dataset", "out", "--score", "scripts.jsonl")
+    assert ran.status == 2
+    assert "2 scripts of a program that is not in the data set: number 7000, 8000" in ran.err
+    assert "such as 0" in ran.err
+
+
 WRONG = {
     "": "CommandError: a data set is either written or judged",
     "out": "CommandError: a data set is either written or judged",

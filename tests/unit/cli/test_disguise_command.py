@@ -64,7 +64,7 @@ WRONG = {
     "aab -o out --like gpt2-small --n-layer 3": "CommandError: --like names all sizes",
     "aab -o out --like gpt3": "LayoutError: there is no published GPT-2",
     "aab -o out --split 9": "LayoutError: Split(heads=9)",
-    "aab -o out --noise 2": "ProofError: Noise(strength=2.0)",
+    "aab -o out --noise 2": "LayoutError: Noise(strength=2.0)",
     "aab -o out --superpose 10": "PrecisionError: superpose breaks",
     "aab -o out --n-embd 50 --n-head 7": "LayoutError: n_embd=50 dimensions do not make n_head=7",
     "aab -o out --rotate --dtype bfloat16": "PrecisionError: rotate breaks",

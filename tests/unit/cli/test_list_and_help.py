@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -229,3 +230,13 @@ def test_an_interrupted_program_leaves_no_traceback(tmp_path):
     ran = command("run", "stop.py", "a", cwd=tmp_path)
     assert ran.returncode not in (0, 1, 2)
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "disguise", "watch"])
+def test_the_lines_of_a_description_are_filled(run, monkeypatch, command):
+    """A line ends where the next word has no room, or a paragraph ends."""
+    monkeypatch.setenv("COLUMNS", "80")
+    described = run(command, "--help").out.partition("\u256d")[0].splitlines()
+    for line, following in itertools.pairwise(each.strip() for each in described):
+        if line and following:
+            assert len(line) + 1 + len(following.split()[0]) > 78, (line, following)

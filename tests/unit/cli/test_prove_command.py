@@ -208,7 +208,7 @@ WRONG = {
     "aab --radius --exact": "CommandError: --radius and --exact are both given",
     "aab --print-program --results kept": "CommandError: --print-program needs a single program",
     "aab --scheduler tcp://a:1 --workers 2": "--workers counts processes of this machine",
-    "aab --dtype float33": "weights cannot be emitted as 'float33'",
+    "aab --dtype float33": "weights cannot be of the type 'float33'",
     "out --dtype float32": "CommandError: out is already compiled",
     "bare": "ProofError: bare has no certificate.json",
     "by_code.py": "ProofError: there is no certificate: Python code decides which prompts are allowed",

@@ -95,7 +95,7 @@ def test_attention_is_exactly_hard(dtype, context, architecture):
 
 
 def test_a_dtype_that_there_is_not_is_refused():
-    with pytest.raises(PrecisionError, match="cannot be emitted as 'int8'"):
+    with pytest.raises(PrecisionError, match="cannot be of the type 'int8'"):
         compile_program(AAB, dtype="int8")
 
 

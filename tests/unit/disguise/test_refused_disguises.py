@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from gallery import compiled as gallery_model
 
 from handcraft import HandcraftError, Program, compile_program, disguise, predict
 from handcraft.disguise import Distract, Match, Noise, Pad, Permute, Rotate, Split, Superpose
@@ -95,7 +96,9 @@ WRONG = {
     "Split(2.0)": (lambda: Split(2.0), "a whole number from 1 to 8"),
     "Distract(-1)": (lambda: Distract(-1), "a whole number from 0"),
     "an odd number of pairs": (lambda: Distract(1, 2, "pairs"), "an even number"),
-    "writes nonsense": (lambda: Distract(1, 2, "all"), "mean, pairs"),
+    "writes nonsense": (lambda: Distract(1, 2, "all"), "mean or pairs"),
+    "a flag of 3": (lambda: Rotate(within_heads=3), "True or False"),
+    "a flag that is a text": (lambda: Permute(units="no"), "True or False"),
     "no strength": (lambda: Match(0), "above 0 and up to 1"),
     "too much strength": (lambda: Match(1.5), "above 0 and up to 1"),
     "too much noise": (lambda: Noise(2), "above 0 and up to 1"),
@@ -143,6 +146,26 @@ def test_what_does_not_fit_is_an_error_with_a_fix(wrong, fix):
     with pytest.raises(HandcraftError) as found:
         wrong()
     assert fix in found.value.fix
+
+
+OUT_OF_RANGE = [
+    name for name in WRONG if not any(word in name for word in ("GPT-2", "dtype", "seed", "class"))
+][:14]
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_a_parameter_out_of_range_is_named_with_what_it_says(name):
+    with pytest.raises(LayoutError) as found:
+        WRONG[name][0]()
+    assert re.match(r"\w+\(\w+=.*\): .+ is ", found.value.what)
+    assert found.value.where == found.value.what.partition("(")[0]
+
+
+def test_a_long_prompt_is_not_shown_in_full(monkeypatch):
+    monkeypatch.setattr("handcraft.display.CHARACTERS", 8)
+    with pytest.raises(PrecisionError, match="rotate breaks") as refused:
+        disguise(gallery_model("add"), [Rotate()], dtype="float16", untie=True)
+    assert re.search(r"after '=\d{3}'\.\.\. \d\d in all the model", refused.value.what)
 
 
 def test_noise_needs_a_certificate_or_a_radius(compiled):

@@ -8,19 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from handcraft.dtype import DType
 from handcraft.rotary.rotation import Rotation
 from handcraft.rotary.score import RotaryScore
-from handcraft.dtype import DType
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 llama = pytest.importorskip("transformers.models.llama.modeling_llama")
 
 
-def rotated(
-    score: RotaryScore, rotation: Rotation, dtype: DType, at: Any | None = None
-) -> tuple[Any, Any]:
-    """Queries and keys of a text that is as long as the model allows, [1, 1, position, head_dim]."""
+def rope(rotation: Rotation) -> Any:
+    """The module that makes cosines and sines."""
     config = transformers.LlamaConfig(
         hidden_size=rotation.head_dim,
         num_attention_heads=1,
@@ -28,14 +26,24 @@ def rotated(
         max_position_embeddings=rotation.positions,
         rope_parameters={"rope_type": "default", "rope_theta": rotation.theta},
     )
+    return llama.LlamaRotaryEmbedding(config)
+
+
+def rope_table(rotation: Rotation, dtype: Any, at: int) -> tuple[Any, Any]:
+    """Cosines and sines at one position, [head_dim] each."""
+    cosine, sine = rope(rotation)(torch.zeros(1, dtype=dtype), torch.tensor([[at]]))
+    return cosine[0, 0], sine[0, 0]
+
+
+def rotated(score: RotaryScore, rotation: Rotation, dtype: DType) -> tuple[Any, Any]:
+    """Queries and keys of a text that is as long as the model allows, [1, 1, position, head_dim]."""
     query = np.array(score.queries, float).T.ravel()  # [head_dim]
     key = np.concatenate([np.array(score.keys, float), np.zeros(rotation.pairs)])
     begin = key + np.concatenate([np.array(score.begin, float), np.zeros(rotation.pairs)])
     keys = np.concatenate([[begin], np.tile(key, (rotation.positions - 1, 1))])
     torch_dtype = getattr(torch, dtype.name)
     queries = torch.tensor(np.tile(query, (rotation.positions, 1))).to(torch_dtype)[None, None]
-    at = torch.arange(rotation.positions)[None] if at is None else at
-    cos, sin = llama.LlamaRotaryEmbedding(config)(queries, at)
+    cos, sin = rope(rotation)(queries, torch.arange(rotation.positions)[None])
     rotated_queries, rotated_keys = llama.apply_rotary_pos_emb(
         queries, torch.tensor(keys).to(torch_dtype)[None, None], cos, sin
     )

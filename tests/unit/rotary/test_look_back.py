@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pytest
 from rotary_scores import eager_pattern, eager_scores, sdpa_pattern
 
-from handcraft.rotary.look_back import look_back, look_back_keys, smallest_head_dim
-from handcraft.rotary.rotation import Rotation
 from handcraft.dtype import BFLOAT16, FLOAT16, FLOAT32, DType
 from handcraft.errors import CompileError, PrecisionError
+from handcraft.rotary.look_back import look_back, look_back_keys, smallest_head_dim
+from handcraft.rotary.rotation import Rotation
 
 HALVES = [FLOAT32, BFLOAT16, FLOAT16]
 NATS = 104.0

@@ -18,6 +18,7 @@ from handcraft.errors import (
     AnswerError,
     AssumptionError,
     HandcraftError,
+    ModelError,
     ProgramError,
     PromptError,
     VocabularyError,
@@ -369,3 +370,21 @@ def test_no_frame_of_ours_is_between_the_reader_and_an_error():
         thinnest_margin(crash, lambda _: "a", vocabulary="ab", longest=3)
     assert isinstance(caught.value.__cause__, ValueError)
     assert traceback.extract_tb(caught.value.__cause__.__traceback__)[-1].name == "crash"
+
+
+@pytest.mark.parametrize("meant", [AAB, AAB.meaning])
+@pytest.mark.parametrize("kind", ["compiled", "model", "folder", "weights"])
+def test_exchanged_arguments_are_said_to_be(meant, kind, tmp_path):
+    made = compile_program(AAB)
+    model = {
+        "compiled": made,
+        "model": made.model,
+        "folder": str(made.save(tmp_path / "aab")),
+        "weights": dict(made.model.tensors),
+    }[kind]
+    with pytest.raises(ModelError, match="the second argument is a model") as refused:
+        assert_means(meant, model)
+    assert refused.value.fix == "exchange the arguments: first the model, then what it is to answer"
+    with pytest.raises(ModelError) as refused:
+        assert_means(made, model)
+    assert "a function from a prompt" in refused.value.fix

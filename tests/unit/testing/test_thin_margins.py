@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from handcraft import BLOCK, Program, compile_program, predict
+from handcraft import BLOCK, Program, Prompts, compile_program, predict
 from handcraft.errors import PromptError
 from handcraft.testing import Disagreement, assert_means, thinnest_margin
+from handcraft.testing.means import thinner
+from handcraft.testing.means.trying import Trying
 from handcraft.verify import verify
 
 AAB = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
@@ -75,3 +77,22 @@ def test_only_allowed_prompts_are_hunted_for():
 def test_no_prompt_has_no_margin():
     with pytest.raises(PromptError, match="no prompt was tried"):
         thinnest_margin(lambda ids: [1.0, 0.0], lambda _: None, vocabulary="ab", longest=2)
+
+
+def test_the_search_ends_sooner_for_a_large_model(monkeypatch):
+    """Else `write-tests` takes minutes for a model of millions of parameters."""
+    prompts = Prompts("abcd", 24)
+    program = Program(prompts=prompts, rules=[predict(prompts.token.at(-1, default="a")).otherwise()])
+    compiled, counts = compile_program(program), []
+    lowest = Trying.lowest
+
+    def counted(self, texts, least):
+        counts[-1] += len(texts)
+        return lowest(self, texts, least)
+
+    monkeypatch.setattr(Trying, "lowest", counted)
+    for work in (thinner.WORK, 40 * 24 * compiled.model.parameters):
+        monkeypatch.setattr(thinner, "WORK", work)
+        counts.append(0)
+        thinnest_margin(compiled, program, examples=10)
+    assert counts[1] < counts[0] / 4
