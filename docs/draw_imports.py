@@ -46,7 +46,8 @@ BOXES: dict[str, tuple[Kind, str]] = {
     "random_programs": ("input", "programs"),
     "language": ("subspace", "rules, expressions"),
     "circuits": ("subspace", "heads, neurons"),
-    "model": ("subspace", "GPT-2 in NumPy"),
+    "model": ("subspace", "GPT-2, Llama in NumPy"),
+    "rotary": ("subspace", "scores by distance"),
 }
 """The colour of a package, and what it contains. Blue are the three levels of a program, green what
 lowers one level to the next, yellow what uses the compiler."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Literal
 
 from handcraft.errors import ArchitectureError
@@ -66,11 +66,24 @@ class Architecture:
 
     @property
     def unlike_gpt2(self) -> list[str]:
-        """How it differs from the GPT-2 that was published; its unembedding is not considered."""
+        """How it differs from the published GPT-2; its unembedding is not considered."""
         facts = {
             "the model has no LayerNorm": self.norm != "layer",
             "it rotates queries and keys by position": self.is_rotary,
             f"its activation is {self.activation}, not gelu_tanh": self.activation != "gelu_tanh",
+            "its attention is not causal": not self.causal,
+            "its scores are not scaled by 1/sqrt(head_dim)": not self.scales_scores
+            or self.scales_by_layer,
+        }
+        return [difference for difference, holds in facts.items() if holds]
+
+    @property
+    def unlike_llama(self) -> list[str]:
+        """How it differs from the published Llama; window and unembedding are not considered."""
+        facts = {
+            "the model has no RMSNorm": self.norm != "rms",
+            "it embeds positions": not self.is_rotary,
+            f"its activation is {self.activation}, not silu": not self.is_gated,
             "its attention is not causal": not self.causal,
             "its scores are not scaled by 1/sqrt(head_dim)": not self.scales_scores
             or self.scales_by_layer,
@@ -106,6 +119,37 @@ GPT2 = Architecture(name="gpt2", norm="layer", activation="gelu_tanh")
 LLAMA = Architecture(name="llama", norm="rms", norm_epsilon=1e-6, activation="silu", theta=10_000.0)
 """Hugging Face's `LlamaForCausalLM` as it stands: RMSNorm, RoPE, SwiGLU, no biases; the head is tied
 unless it is asked for."""
+
+
+def llama(
+    *,
+    theta: float = 10_000.0,
+    epsilon: float = 1e-6,
+    tied: bool = True,
+    window: int | None = None,
+) -> Architecture:
+    """A Llama with other facts than `LLAMA`.
+
+    Args:
+        theta: the base of the frequencies by which queries and keys are rotated.
+        epsilon: what RMSNorm adds to the mean square.
+        tied: whether the unembedding is the transpose of the token embedding.
+        window: how many positions a position sees, itself among them, as in Mistral; None for all.
+
+    Raises:
+        ArchitectureError: a number makes no model.
+
+    >>> llama(theta=500_000.0).theta
+    500000.0
+    """
+    if not (isfinite(theta) and theta > 1):
+        raise ArchitectureError(f"theta={theta}", fix="use a number above 1, such as 10000")
+    if not 0 < epsilon < 1:
+        raise ArchitectureError(f"epsilon={epsilon}", fix="use a number between 0 and 1, such as 1e-6")
+    if window is not None and window < 1:
+        raise ArchitectureError(f"window={window}", fix="let a position see at least itself")
+    return replace(LLAMA, theta=float(theta), norm_epsilon=epsilon, tied=tied, window=window)
+
 
 ARCHITECTURES = (BLOCK, GPT2, LLAMA)
 

@@ -241,6 +241,10 @@ class GroundTruthError(HandcraftError):
     """A model of which no ground truth of the kind that was asked for is known."""
 
 
+class ConformanceError(HandcraftError):
+    """A pack of known answers, or an engine to be tried with one, cannot be used."""
+
+
 class DrawError(HandcraftError):
     """A picture that cannot be made."""
 

@@ -71,7 +71,7 @@ CONTEXT = Limit(32_768, "tokens of context", bytes_each=18_000)
 """Bounds the encoding of each position, which is stored as exact numbers before it becomes an array:
 about 60 numbers of 300 bytes for each position. Compiling for the largest takes about 10 s."""
 
-LISTED_POSITIONS = Limit(4_096, "positions for an expression to read")
+LISTED_POSITIONS = Limit(8_192, "positions for an expression to read")
 """Bounds tables over the position: a function of it has a row for every position of the context. It is
 also the most values that any other expression is listed for."""
 

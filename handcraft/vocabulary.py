@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, count
 
 from handcraft.display import shorten_value
 from handcraft.errors import VocabularyError, raise_all
@@ -147,6 +148,31 @@ class Vocabulary:
     def join(self, tokens: Iterable[str]) -> str:
         """The text that `tokens` spell."""
         return self.separator.join(tokens)
+
+    def unspelled(self, names: Iterable[str]) -> str:
+        """The first of some names, or of further ones, that no text over the vocabulary has in it.
+
+        Tokenizers look for special tokens inside any text, so other tokens must not spell them.
+
+        >>> Vocabulary("ab<>s").unspelled(["<s>", "[BOS]"])
+        '[BOS]'
+        """
+        letters, words = frozenset(self.tokens), " ".join(self.tokens)
+
+        def is_spelled(name: str) -> bool:
+            return letters.issuperset(name) if self.is_characters else name in words
+
+        unused = (chr(code) for code in count(0xE000))  # the private use area of Unicode
+        return next(name for name in chain(names, unused) if not is_spelled(name))
+
+
+BEGIN = ("<s>", "[BOS]", "\u2402")
+"""Names for the begin token, which a rotary model puts before every text."""
+
+
+def begin_name(vocabulary: Vocabulary) -> str:
+    """The name of the begin token of a rotary model: the first that no text has in it."""
+    return vocabulary.unspelled(BEGIN)
 
 
 def _listed(tokens: object) -> list[str]:

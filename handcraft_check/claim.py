@@ -24,8 +24,10 @@ from handcraft_check.folder.files import (
     read_tensors,
     sha256,
 )
+from handcraft_check.folder.llama import is_llama, read_llama
 from handcraft_check.folder.tokenizer import check_tokenizer
 from handcraft_check.judged import Judge
+from handcraft_check.layers.llama import Llama
 from handcraft_check.layers.model import Model
 from handcraft_check.program.domain import Domain
 from handcraft_check.program.meaning import Meaning, program_hash
@@ -133,12 +135,16 @@ def read_claim(
         config = Config.of_architecture(given["architecture"], f"{where}: architecture")
     else:
         of_config = read_json(content[CONFIG], CONFIG)
-        config = Config.read(of_config, CONFIG)
+        read = read_llama if is_llama(of_config) else Config.read
+        config = read(of_config, CONFIG)
     token_ids = items(given["token_ids"], where, most=len(vocabulary), length=len(vocabulary))
     if not all(type(each) is int and 0 <= each < config.vocab_size for each in token_ids):
         raise CheckError("token_ids are no ids of the model", where)
     if len(set(token_ids)) < len(token_ids):
         raise CheckError("two tokens have one id", where)
+    if config.begin in token_ids:
+        token = vocabulary[token_ids.index(config.begin)]
+        raise CheckError(f"the begin token of {CONFIG}, {config.begin}, has the id of {token!r}", where)
     if (folder / TOKENIZER).exists():
         tokenizer = read_json(read_bytes(folder / TOKENIZER, JSON_UP_TO), TOKENIZER)
         check_tokenizer(tokenizer, vocabulary, token_ids, TOKENIZER)
@@ -147,24 +153,25 @@ def read_claim(
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
     stated = regime_named(arithmetic["steps"], where)
     used = replace(stated if regime is None else regime_named(regime, "--regime"), radius=radius)
-    is_gpt2 = config == replace(config, has_norm=True, activation="gelu_new")
+    is_gpt2 = config.has_norm and config.activation == "gelu_new"
     if exact and not (is_gpt2 and used == IN_FLOAT32):
         raise CheckError(
             f"exact bounds are computed of {IN_FLOAT32.name} only, of GPT-2, without a radius",
             fix=f"ask for --regime {IN_FLOAT32.name}, or leave out --exact",
         )
-    if used.is_half and not is_gpt2:
+    if used.is_half and not (is_gpt2 or config.is_rotary):
         raise CheckError(
-            f"only for GPT-2 it is known which steps are rounded to {used.steps.name}",
+            f"only for GPT-2 and Llama it is known which steps are rounded to {used.steps.name}",
             where,
             "prove it in float32 or tf32",
         )
     domain = Domain.read(given["contexts"], vocabulary)
     if not domain.causal and CONFIG in content:
-        raise CheckError("its contexts have no causal mask, and GPT-2 has one", where)
-    if domain.length > config.n_positions:
+        raise CheckError("its contexts have no causal mask, and the model has one", where)
+    if domain.length > config.longest:
+        front = " behind the begin token" if config.lead else ""
         raise CheckError(
-            f"contexts of {domain.length} tokens, and the model has {config.n_positions} positions",
+            f"contexts of {domain.length} tokens, and the model has {config.longest} positions{front}",
             where,
         )
     tensors, dtypes = read_tensors(content[TENSORS], TENSORS)
@@ -179,7 +186,7 @@ def read_claim(
         what = what if domain.causal else "models without a mask"
         raise CheckError(f"exact bounds of {what} are not computed", where, "leave out --exact")
     return Claim(
-        Model(config, tensors, used, is_exact=exact),
+        (Llama if config.is_rotary else Model)(config, tensors, used, is_exact=exact),
         np.array(token_ids, dtype=np.int64),
         domain,
         meaning,

@@ -103,4 +103,5 @@ def prove(
         not claim.domain.causal,
         shown.ran_out,
         "" if all(len(token) == 1 for token in claim.meaning.vocabulary) else " ",
+        "llama" if claim.model.config.is_rotary else "gpt2",
     )

@@ -13,13 +13,21 @@ from handcraft_check.program.words import at_least, at_most
 Word: TypeAlias = Literal["proved", "unproved", "refuted"]
 
 
-ASSUMED = (
-    "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; exp "
-    "within 4 units in the last place, exp(0) = 1; square root and division within one; tanh is 1 "
-    "beyond 10; LayerNorm and softmax in float32, a mean as a sum or kept running, the variance about "
-    "it; a mask leaves later positions no weight"
-)
-"""What every proof assumes of the machine."""
+ASSUMED_OF = {
+    "gpt2": (
+        "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; "
+        "exp within 4 units in the last place, exp(0) = 1; square root and division within one; tanh is "
+        "1 beyond 10; LayerNorm and softmax in float32, a mean as a sum or kept running, the variance "
+        "about it; a mask leaves later positions no weight"
+    ),
+    "llama": (
+        "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; "
+        "exp and powers within 4 units in the last place, exp(0) = 1, x^0 = 1; cos and sin within 4 "
+        "units in the last place of 1, exact at 0; square root and division within one; RMSNorm, "
+        "frequencies, angles, SiLU and softmax in float32; a mask leaves later positions no weight"
+    ),
+}
+"""What every proof assumes of the machine, by the architecture."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Verdict:
         ran_out: whether it took more cases than it may, so that a longer try may prove it.
         separator: what is between two tokens in text: nothing where all tokens of the vocabulary are
             single characters.
+        architecture: of the model, "gpt2" or "llama".
     """
 
     word: Word
@@ -67,6 +76,7 @@ class Verdict:
     everywhere: bool = False
     ran_out: bool = False
     separator: str = " "
+    architecture: str = "gpt2"
 
     def __str__(self) -> str:
         text, far = self.separator.join(self.context), self.separator.join(self.farthest)
@@ -75,7 +85,10 @@ class Verdict:
             domain += f", and the {self.writes} tokens that are written after each"
         if self.everywhere:
             domain += ", at every position"
-        lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
+        lines = [f"{self.word}: {domain}"]
+        if self.architecture == "llama":
+            lines.append("architecture: llama, with a begin token in front of every text")
+        lines.append(f"arithmetic: {self.arithmetic}; {ASSUMED_OF[self.architecture]}")
         if self.word == "proved":
             if self.within is not None:
                 lines.append(
@@ -123,6 +136,7 @@ class Verdict:
             "everywhere": self.everywhere,
             "ran_out": self.ran_out,
             "separator": self.separator,
+            "architecture": self.architecture,
         } | (
             {}
             if self.within is None and self.values is None

@@ -11,8 +11,9 @@ from handcraft.circuits.circuits import (
     embed_position,
     embed_token,
 )
+from handcraft.circuits.distance import LookBack
 from handcraft.circuits.head import AttentionWeights, Head, Relation, equal, look_back, window
-from handcraft.circuits.ideal import ideal_logits, ideal_next
+from handcraft.circuits.ideal import ideal_logits, ideal_next, ideal_stream
 from handcraft.circuits.linear_map import LinearMap, copy, project, value_map
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number, exact
@@ -41,6 +42,7 @@ __all__ = [
     "Head",
     "LinearMap",
     "LogitScale",
+    "LookBack",
     "Neuron",
     "Number",
     "Ramp",
@@ -58,6 +60,7 @@ __all__ = [
     "flag",
     "ideal_logits",
     "ideal_next",
+    "ideal_stream",
     "look_back",
     "one_hot",
     "project",

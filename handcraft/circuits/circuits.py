@@ -152,6 +152,9 @@ class Circuits:
         results: in a model without logits, the subspaces that are read after the last block; by
             default all that no block reads.
         reuses: the subspaces that have no dimensions of their own.
+        begin: the name of the begin token, which stands before every text. It is no token of the
+            vocabulary; in tables of the token its row is the last. None for texts that start with
+            their first token.
 
     Raises:
         CircuitError: the pieces do not fit; all that is wrong at once.
@@ -168,6 +171,7 @@ class Circuits:
     logit_scale: LogitScale | None
     results: tuple[Subspace, ...] | None
     reuses: tuple[Reuse, ...]
+    begin: str | None
     place: Place | None = field(repr=False)
 
     def __init__(
@@ -184,6 +188,7 @@ class Circuits:
         logit_scale: LogitScale | None = None,
         results: Sequence[Subspace] | None = None,
         reuses: Sequence[Reuse] = (),
+        begin: str | None = None,
         place: Place | None = None,
     ) -> None:
         known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
@@ -199,6 +204,7 @@ class Circuits:
         object.__setattr__(self, "logit_scale", logit_scale)
         object.__setattr__(self, "results", None if results is None else tuple(results))
         object.__setattr__(self, "reuses", tuple(reuses))
+        object.__setattr__(self, "begin", begin)
         object.__setattr__(self, "place", place or caller_place(1))
         _check(self)
 
@@ -209,6 +215,11 @@ class Circuits:
         for block in self.blocks:
             named += [*written_by_heads(block), *written_by_neurons(block)]
         return tuple(dict.fromkeys(named))
+
+    @property
+    def embedded_tokens(self) -> tuple[str, ...]:
+        """What the rows of tables of the token stand for: the vocabulary, then the begin token."""
+        return (*self.vocabulary.tokens, *([] if self.begin is None else [self.begin]))
 
     @property
     def head_count(self) -> int:
@@ -233,7 +244,7 @@ def _check(circuits: Circuits) -> None:
 def _table_problems(circuits: Circuits) -> Iterator[HandcraftError]:
     if not isinstance(circuits.context, int) or circuits.context < 1:
         yield CircuitError(f"the context is {circuits.context!r}", fix="use 1 or more positions")
-    counts = {"token": len(circuits.vocabulary), "position": circuits.context}
+    counts = {"token": len(circuits.embedded_tokens), "position": circuits.context}
     for table in circuits.embedding:
         if len(table.rows) != counts[table.of]:
             yield CircuitError(
@@ -267,7 +278,7 @@ def _index_problems(circuits: Circuits) -> Iterator[HandcraftError]:
 
 def _unembedding_problems(circuits: Circuits) -> Iterator[HandcraftError]:
     """The unembedding is tied: a logit is the inner product of stream and token embedding."""
-    target, tokens = circuits.unembedding, circuits.vocabulary.tokens
+    target, tokens = circuits.unembedding, circuits.embedded_tokens
     if target is None:
         return
     if target.values != tokens or target.encoding is Encoding.FLAG or target.is_number:

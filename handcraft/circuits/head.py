@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
+from handcraft.circuits.distance import LookBack
 from handcraft.circuits.linear_map import LinearMap, copy
 from handcraft.circuits.number import Number, Plain
 from handcraft.circuits.subspace import Coefficients, Encoding, Subspace
@@ -44,6 +45,9 @@ class Relation:
         error_bound: the largest error of an attention weight.
         base: what the weight of a source is multiplied by for each 1 that its score is higher; None
             where only the highest scores count.
+        distance: in a rotary model, where it attends by distance alone; then nothing is read for
+            queries and keys but constants, which the target chooses. None where scores are products of
+            what is read.
     """
 
     label: str
@@ -56,6 +60,7 @@ class Relation:
     error_bound: float = 0
     key_bias: tuple[Coefficients, ...] = ()
     base: int | None = None
+    distance: LookBack | None = None
 
     @property
     def is_hard(self) -> bool:

@@ -7,7 +7,7 @@ Nothing is rounded. Each distinct prefix of the texts is computed once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -72,13 +72,16 @@ def logits_of_prefixes(circuits: Circuits, tokens: npt.ArrayLike) -> tuple[Exact
         raise CircuitError("these circuits have no unembedding", fix="use ideal_stream()")
     stream = ideal_stream(circuits, tokens)
     logits = stream.numbers[unembedding]
+    tokens_alone = circuits.vocabulary.tokens
     if unembedding.encoding is not Encoding.ONE_HOT:
         entries = [
             (i, token, number)
-            for token, value in enumerate(unembedding.values)
+            for token, value in enumerate(tokens_alone)
             for i, number in unembedding.entries(value)
         ]
-        logits = combine([(logits, entries)], len(unembedding.values))
+        logits = combine([(logits, entries)], len(tokens_alone))
+    elif circuits.begin is not None:
+        logits = take(logits, (slice(None), list(range(len(tokens_alone)))))
     return logits, stream.prefixes
 
 
@@ -88,13 +91,18 @@ def ideal_stream(circuits: Circuits, tokens: npt.ArrayLike) -> Stream:
     `tokens` is [batch, position]. Symbols stay symbols.
 
     Returns:
-        For each subspace [batch, position, width].
+        For each subspace [batch, position, width]; the begin token is left out.
 
     Raises:
         CircuitError: more positions than the context, or scores whose order a symbol leaves open.
     """
     width = max((subspace.width for subspace in circuits.stream), default=1)
-    prefixes = Prefixes.of_texts(_checked(circuits, tokens), causal=circuits.causal, width=width)
+    ids = _checked(circuits, tokens)
+    if circuits.begin is not None:
+        ids = np.pad(ids, ((0, 0), (1, 0)), constant_values=len(circuits.vocabulary))
+    prefixes = Prefixes.of_texts(ids, causal=circuits.causal, width=width)
+    if circuits.begin is not None:
+        prefixes = replace(prefixes, of=prefixes.of[:, 1:])
     numbers = embed(circuits, prefixes)
     for block in circuits.blocks:
         numbers = run_block(block, numbers, prefixes)

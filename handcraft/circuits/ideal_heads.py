@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from handcraft.circuits.distance import LookBack
 from handcraft.circuits.exact_array import (
     ExactArray,
     combine,
@@ -57,6 +58,8 @@ def hard_pattern(
 
     `factors` are the queries and keys of `queries_and_keys`.
     """
+    if head.attends.distance is not None:
+        return _at_distance(head.attends.distance, seen)
     if head.attends.attention_weights is not None:
         return _stated(head.attends.attention_weights, seen, prefixes)
     queries, keys = factors
@@ -72,6 +75,14 @@ def hard_pattern(
             fix="give the symbol its value, or use it as the sharpness",
         ) from error
     return equal_weights(wins)
+
+
+def _at_distance(distance: LookBack, seen: Seen) -> ExactArray:
+    """All of the attention at one distance, of destinations that see equally many sources."""
+    rows, count = seen.sources.shape
+    pattern = np.zeros((rows, count))
+    pattern[:, distance.source(count - 1)] = 1
+    return ExactArray(pattern, 1, 1)
 
 
 def _stated(weights: Sequence[AttentionWeights], seen: Seen, prefixes: Prefixes) -> ExactArray:

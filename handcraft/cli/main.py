@@ -39,6 +39,7 @@ COMMANDS = {
     "explain": "explain",
     "ground-truth": "ground_truth",
     "dataset": "dataset",
+    "conformance": "conformance",
     "watch": "watch",
     "write-tests": "write_tests",
     "list": "list_",

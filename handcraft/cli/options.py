@@ -29,7 +29,7 @@ Lines = Annotated[
 
 POSITIONS = typer.Option(help="How positions are encoded: auto, one-hot, binary or sinusoidal.")
 Positions = Annotated[str, POSITIONS]
-ARCHITECTURE = typer.Option(help="The target architecture: gpt2 or block.")
+ARCHITECTURE = typer.Option(help="The target architecture: gpt2, block or llama.")
 DTYPE = typer.Option(help=f"The type of the weights: {', '.join(DTYPE_NAMES)}.")
 TOLERANCE = typer.Option(
     min=0,

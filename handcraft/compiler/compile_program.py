@@ -23,7 +23,8 @@ from handcraft.errors import CompileError
 from handcraft.language import Expression, Program
 from handcraft.language.read_rules import UncoveredError
 from handcraft.limits import CONTEXT
-from handcraft.model import published_shape
+from handcraft.model import published
+from handcraft.phrase import phrase, setting
 from handcraft.weights import Plan, Sizes, plan_model
 
 POSITIONS = 1024
@@ -35,13 +36,13 @@ POSITIONS = 1024
 def compile_program(
     source: Program | Circuits,
     *,
-    architecture: Literal["gpt2", "block"] | Architecture = "gpt2",
+    architecture: Literal["gpt2", "block", "llama"] | Architecture = "gpt2",
     dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32",
     positions: Literal["auto", "one-hot", "binary", "sinusoidal"] = "auto",
     tokens: Literal["auto", "one-hot", "binary"] = "auto",
     n_positions: int | None = None,
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
-    like: Literal["gpt2-small", "gpt2-medium", "gpt2-large", "gpt2-xl"] | None = None,
+    like: str | None = None,
     reuse: bool = True,
     optimize: bool | Collection[str] = False,
     provable: bool = False,
@@ -51,16 +52,19 @@ def compile_program(
     Args:
         source: a rule program, or circuits.
         architecture: ``gpt2`` is GPT-2 as Hugging Face runs it; ``block`` has attention, ReLU and the
-            residual stream only.
+            residual stream only; ``llama`` is a Llama as Hugging Face runs it, see
+            `handcraft.architecture.llama` for others of its kind.
         dtype: of the weights.
         positions: how the positions that heads look for are encoded; ``auto`` takes what makes the
             smallest model.
         tokens: how tokens are encoded; ``auto`` takes what makes the smallest model.
         n_positions: how many positions the model has; by default the context of the program in
-            ``block``, and 1024 or the context if larger in ``gpt2``.
+            ``block``, and 1024 or the context if larger elsewhere. In ``llama`` the begin token has one
+            more.
         sizes: the width and the heads, where they are to be larger than needed.
-        like: the published GPT-2 whose width, heads and positions to take; `save` then fills the rest
-            of its shape.
+        like: the published model whose width, heads and positions to take: ``gpt2-small``,
+            ``-medium``, ``-large`` or ``-xl``, or the Llamas ``stories260k``, ``stories15m`` and
+            ``tinyllama``, with their epsilon and head. `save` then fills the rest of its shape.
         reuse: whether dimensions that are no longer read are cleared and reused, in programs with
             expressions.
         optimize: whether to encode a numeric answer as one scalar, decode it to the nearest token, and
@@ -90,19 +94,29 @@ def compile_program(
                 f"both sizes and like={like!r} are given",
                 fix=f"leave out n_embd, n_head, head_dim and n_positions, or {like}",
             )
-        shape = published_shape(like)
-        sizes = Sizes(n_embd=shape.n_embd, n_head=shape.n_head)
-        n_positions = shape.n_positions
+        target, sizes, n_positions = _published(like, target)
     encodings = Encodings(tokens, positions)
     how = {"reuse": reuse, "provable": provable}
     wanted = _passes_of_optimize(optimize)
     passes = (Pass("ordinal", "nothing", "it is for rules over expressions"),) if wanted else ()
     if isinstance(source, Circuits):
         _check_positions(source, n_positions)
-        plan = plan_model(source, target, sizes)
+        plan = plan_model(source, target, sizes, dtype=dtype)
     elif not source.has_only_patterns:
         target = replace(target, causal=source.prompts.causal)
+        if target.is_rotary and not target.causal:
+            raise CompileError(
+                f"{target.name} masks later positions, and the program reads them",
+                where=source.place,
+                fix="compile for gpt2 or block, or leave out causal=False",
+            )
         _check_length(source, n_positions)
+        if wanted and target.is_rotary:
+            raise CompileError(
+                "a numeric answer cannot be one scalar in a Llama: RMSNorm would scale it",
+                where=source.place,
+                fix=phrase("leave out ", setting("optimize"), ", or compile for gpt2"),
+            )
         if wanted:
             return _optimized(source, target, dtype, sizes, wanted, encodings, **how)
         found = plan_rules(source, target, dtype, sizes, encodings, **how)
@@ -113,6 +127,24 @@ def compile_program(
         found = plan_rules(program, target, dtype, sizes, encodings, **how)
         return _emitted(source, *found, dtype, passes)
     return _emitted(source, plan, (), dtype, passes)
+
+
+def _published(name: str, target: Architecture) -> tuple[Architecture, Sizes, int]:
+    """The architecture, the sizes and the positions of a published model.
+
+    Raises:
+        CompileError: it is of another kind than the target.
+    """
+    architecture, shape = published(name)
+    if architecture.is_rotary is not target.is_rotary:
+        raise CompileError(
+            f"{name} is a {architecture.name}, and the architecture is {target.name}",
+            fix=phrase("use ", setting("architecture", architecture.name)),
+        )
+    if not target.is_rotary:
+        return target, Sizes(n_embd=shape.n_embd, n_head=shape.n_head), shape.n_positions
+    sizes = Sizes(shape.n_embd, shape.n_head, shape.head_dim, shape.kv_heads)
+    return architecture, sizes, shape.n_positions - 1  # the begin token has one
 
 
 def _emitted(

@@ -81,7 +81,7 @@ class Compiled(Actions):
         """
         answer = complete(self.model, prompt, n)
         read = len(self.model.vocabulary.ids(prompt)) + n - 1
-        note = sliding_note(self.source, self.model.shape.n_positions, read)
+        note = sliding_note(self.source, self.model.context, read)
         if note is not None:
             warnings.warn(HandcraftWarning(note), stacklevel=2)
         return answer

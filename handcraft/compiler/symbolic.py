@@ -142,7 +142,7 @@ class Symbolic:
 
         if self.plan.has_norm:
             raise ModelError(
-                "the formula of logits with softmax and LayerNorm is too long to read",
+                "the formula of logits with softmax and a norm is too long to read",
                 fix='compile for the architecture block, or use attention="hard"',
             )
         wte, wpe = self.tensor("wte.weight").matrix, self.tensor("wpe.weight").matrix

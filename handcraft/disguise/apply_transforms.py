@@ -24,7 +24,7 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import HandcraftError, LayoutError, PrecisionError
 from handcraft.formats import Checkpoint
 from handcraft.limits import check_memory
-from handcraft.model import Model
+from handcraft.model import Model, check_gpt2
 from handcraft.phrase import Phrase, Words, phrase, setting
 from handcraft.progress import advance
 
@@ -126,6 +126,7 @@ def disguise(
     original = original_of(what)
     _check(transforms, seed)
     model = original.model
+    check_gpt2(model, "disguises are made")
     stored = dtype_named(model.dtype.name if dtype is None else dtype).name
     check_memory(COPIES * 8 * model.parameters, f"{COPIES} copies of the weights in float64")
     start = draft_of(

@@ -14,13 +14,12 @@ from handcraft.formats.folder import MANIFEST, check_target, whole_folder, write
 from handcraft.formats.huggingface.config_json import ALIASES, CONFIG
 from handcraft.formats.huggingface.write_repository import (
     METADATA,
-    PREFIX,
-    check_is_gpt2,
+    check_class,
     config,
     write_json,
     write_model,
 )
-from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
+from handcraft.formats.tensors.safetensors_file import pending, prefix_of, write_safetensors
 from handcraft.model import Model
 from handcraft.proofs import CERTIFICATE, Proof, certificate_of, certificate_text
 from handcraft.proofs.certificate import FILES, sha256
@@ -103,13 +102,15 @@ def _write_foreign(disguise: Disguise, folder: Path) -> None:
     """Write a GPT-2 that was made elsewhere: its own config with other sizes, its own tokenizer."""
     model, old = disguise.model, disguise.original.config
     assert old is not None
-    check_is_gpt2(model.architecture)
+    check_class(model.architecture)
     made = config(model, padding=0)
     changed = {key: made[key] for key in (*SIZES, "tie_word_embeddings", "dtype")}
     gone = {*ALIASES.values(), "torch_dtype"}
     kept = {key: value for key, value in old.items() if key not in gone}
     write_json(folder / CONFIG, {**kept, **changed})
-    write_safetensors(folder / "model.safetensors", pending(model, PREFIX), METADATA)
+    write_safetensors(
+        folder / "model.safetensors", pending(model, prefix_of(model.architecture)), METADATA
+    )
     for name, data in disguise.original.copied.items():
         (folder / name).write_bytes(data)
 

@@ -96,12 +96,12 @@ def draw_picture(
 
 def _meant(subject: Subject, trace: Trace) -> Meant:
     """The values of the program on the tokens of a run; none where they are not known."""
-    judged, _ = subject.judged(trace.tokens)
+    judged, _ = subject.judged(trace.text)
     if judged is None or subject.meaning is None:
         return ()
     name_of = {node: name for name, node in subject.meaning.outputs.items()}
     return [
-        (name_of.get(node, str(node)), list(map(_shown, values)))
+        (name_of.get(node, str(node)), [*[""] * trace.lead, *map(_shown, values)])
         for node, values in judged.values.items()
         if node in name_of or node.text.definition is not None
     ]
@@ -129,8 +129,8 @@ def draw_trace(trace: Trace, what: str, *, name: str = "", meant: Meant = ()) ->
     if what not in OF_A_RUN:
         fix = f"use one of: {', '.join(OF_A_RUN)}"
         raise DrawError(f"there is no picture {what!r} of a run", fix=fix)
-    between = "" if all(len(token) == 1 for token in trace.tokens) else " "
-    text = between.join(map(visible, trace.tokens))
+    between = "" if all(len(token) == 1 for token in trace.text) else " "
+    text = between.join(map(visible, trace.text))
     title = f"{name}: {what} on {text}" if name else f"{what} on {text}"
     if what == "run":
         return run_picture(trace, meant=meant, title=title)

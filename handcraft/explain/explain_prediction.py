@@ -86,6 +86,7 @@ def explain_prediction(subject: Subject, prompt: str | Sequence[str]) -> Explana
         parts=parts,
         shares=shares(parts),
         scale=attribution.scale if attribution else None,
+        norm=model.architecture.norm,
         bound=attribution.bound if attribution else (),
         notes=tuple(notes),
         separator=model.vocabulary.separator,
@@ -179,7 +180,7 @@ def _fired(model: Model, trace: Trace, names: AxisNames | None, served: Served) 
         if f"{name}.hidden" not in trace:
             continue
         before, hidden = trace[f"{name}.pre_activation"][-1], trace[f"{name}.hidden"][-1]
-        known = names.blocks[block].units if names is not None and block < len(names.blocks) else ()
+        known = () if names is None else names.block(block).units
         if names is not None and not known:
             continue
         count = len(known) if names is not None else len(hidden)
@@ -191,5 +192,5 @@ def _fired(model: Model, trace: Trace, names: AxisNames | None, served: Served) 
                     called,
                     float(before[units[0]]),
                     tuple(hidden[units].tolist()),
-                    served.rows(f"{name}.c_proj.weight", units),
+                    served.rows(model.output_matrix(block, "mlp"), units),
                 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from handcraft.architecture import Norm
 from handcraft.language.graph.domain import Value, json_value
 from handcraft.language.judged import Outcome
 from handcraft.origin import Origin
@@ -38,7 +39,7 @@ class Source:
     """A position that a head attends to.
 
     Args:
-        position: of the source, from 0.
+        position: of the source, from 0; -1 for the begin token.
         token: the token there.
         weight: the attention weight, from 0 to 1.
         keys: the values there that decide where the head attends, by name.
@@ -163,8 +164,9 @@ class Explanation:
         neurons: the neurons that fire at the last position.
         parts: what adds up to the logits, each part of the model by itself.
         shares: the same sums, of the parts that serve the same.
-        scale: the factor of ln_f that is kept as it is on this prompt, 1 over the standard deviation;
-            None without LayerNorm.
+        scale: the factor of the last norm that is kept as it is on this prompt: 1 over the standard
+            deviation of the stream, or with RMSNorm over its root mean square; None without a norm.
+        norm: which norm that is.
         bound: how far the rounding of the model can move each logit.
         notes: what could not be said, and why.
         separator: what is between two tokens in text: nothing where all are single characters.
@@ -184,6 +186,7 @@ class Explanation:
     parts: tuple[Part, ...]
     shares: tuple[Share, ...]
     scale: float | None
+    norm: Norm
     bound: tuple[float, ...]
     notes: tuple[str, ...] = field(default=())
     separator: str = " "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import TypeAlias
 
-from handcraft.explain.explanation import Explanation, Look, Part
+from handcraft.explain.explanation import Explanation, Look, Part, Source
 from handcraft.language.graph.domain import Value, json_value, show_value
 from handcraft.language.graph.labels import distinct
 from handcraft.language.judged import Outcome
@@ -179,7 +179,7 @@ def _heads(of: Explanation) -> Iterator[Content]:
 
 def _look(look: Look) -> Row:
     shown = look.sources[:SOURCES]
-    texts = [f"{each.position} {token(each.token)} ({number(each.weight)})" for each in shown]
+    texts = [f"{_at(each)} ({number(each.weight)})" for each in shown]
     hidden = len(look.sources) - len(shown) + look.others
     because = []
     if look.queries:
@@ -190,7 +190,13 @@ def _look(look: Look) -> Row:
     if look.is_empty:
         because = ["nothing matches"]
     more = f", and {hidden} more" if hidden else ""
-    return f"{look.position} {token(look.token)}", ", ".join(texts) + more, "; ".join(because)
+    return _at(look), ", ".join(texts) + more, "; ".join(because)
+
+
+def _at(place: Look | Source) -> str:
+    """A position and its token; the begin token has no number in the text."""
+    shown = token(place.token)
+    return shown if place.position < 0 else f"{place.position} {shown}"
 
 
 def _neurons(of: Explanation) -> Iterator[Content]:
@@ -252,8 +258,11 @@ def _sums(of: Explanation) -> Iterator[Content]:
             rows.append(row("all else", total))
         yield Table(head, tuple(rows))
     if of.scale is not None:
+        by = "ln_f divides each part by the standard deviation"
+        if of.norm == "rms":
+            by = "the last norm divides each part by the root mean square of the stream"
         yield (
-            f"ln_f divides each part by the standard deviation on this prompt: times "
+            f"{by} on this prompt: times "
             f"{number(of.scale)}; rounding moves a logit by at most {number(max(of.bound))}"
         )
 

@@ -34,10 +34,15 @@ class Stored:
         self, circuits: Circuits, tokens: Sequence[str], known: Mapping[str, Sequence[Value]]
     ) -> None:
         resolved = resolve(circuits)
-        self._tokens, self._known = tokens, known
         self._of = {table.subspace: table.of for table in reversed(resolved.embedding)}
         places = {token: i for i, token in enumerate(circuits.vocabulary.tokens)}
         ids = np.array([[places[token] for token in tokens]], dtype=np.int64)
+        self._lead = 0
+        if circuits.begin is not None:
+            self._lead, begin = 1, len(places)
+            ids = np.pad(ids, ((0, 0), (1, 0)), constant_values=begin)
+            tokens = (*tokens, circuits.begin)  # its position is -1
+        self._tokens, self._known = tokens, known
         width = max((subspace.width for subspace in resolved.stream), default=1)
         self._prefixes = Prefixes.of_texts(ids, causal=resolved.causal, width=width)
         stream = embed(resolved, self._prefixes)
@@ -45,9 +50,8 @@ class Stored:
         self._streams: list[Numbers] = []
         self._every: list[Numbers] = [stream]
         for block, original in zip(resolved.blocks, circuits.blocks, strict=True):
-            if original.heads:
-                self.heads.append(original.heads)
-                self._streams.append(stream)
+            self.heads.append(original.heads)
+            self._streams.append(stream)
             stream = run_block(block, stream, self._prefixes)
             self._every.append(stream)
         self._unembedding = resolved.unembedding
@@ -62,13 +66,13 @@ class Stored:
             for subspace in after:
                 if subspace.name in found or subspace in self._of or subspace == self._unembedding:
                     continue
-                rows = [self._numbers(stream, subspace) for stream in (before, after)]
+                rows = [self._numbers(stream, subspace)[self._lead :] for stream in (before, after)]
                 if rows[0] != rows[1]:
                     found[subspace.name] = tuple(_decoded(subspace, row) for row in rows[1])
         return found
 
     def _numbers(self, stream: Numbers, subspace: Subspace) -> list[list[object]]:
-        """What a subspace stores: [position, width]."""
+        """What a subspace stores: [position, width]; the begin token, if there is one, is first."""
         found: list[list[object]] = stream[subspace].plain[self._prefixes.of[0]].tolist()
         return found
 
@@ -76,9 +80,9 @@ class Stored:
         """The values that some maps read at a position.
 
         Args:
-            number: counts the blocks that have heads.
+            number: the block of the circuits.
             maps: what is read.
-            position: where.
+            position: where; -1 for the begin token.
         """
         return dict(self._values(number, maps, position))
 
@@ -87,14 +91,15 @@ class Stored:
     ) -> Iterator[tuple[str, Value]]:
         for subspace in dict.fromkeys(each.source for each in maps):
             name = PART.sub("", subspace.name)
-            if name in self._known:
+            if name in self._known and position >= 0:
                 yield name, self._known[name][position]
             elif (of := self._of.get(subspace)) is not None:
                 yield of, self._tokens[position] if of == "token" else position
             else:
                 numbers = self._numbers(self._streams[number], subspace)
-                if not self._known or _codeword(subspace, numbers[position]) is not None:
-                    yield subspace.name, _decoded(subspace, numbers[position])
+                row = numbers[position + self._lead]
+                if not self._known or _codeword(subspace, row) is not None:
+                    yield subspace.name, _decoded(subspace, row)
 
 
 def _decoded(subspace: Subspace, numbers: Sequence[object]) -> Value:

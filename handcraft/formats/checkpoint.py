@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -94,12 +94,26 @@ class Checkpoint:
     @property
     def layout(self) -> Layout | None:
         """Which dimensions store what; None where the circuits are not known."""
-        circuits, shape, norm = self.circuits, self.model.shape, self.model.architecture.has_norm
+        circuits, shape, architecture = self.circuits, self.model.shape, self.model.architecture
         if circuits is None:
             return None
         layout = Layout(
-            circuits.stream, shape.n_head, shape.n_embd, False, norm, reuses=circuits.reuses
+            circuits.stream,
+            shape.n_head,
+            shape.n_embd,
+            is_aligned=False,
+            is_mirrored=architecture.is_mirrored,
+            reuses=circuits.reuses,
         )
+        if architecture.is_rotary:
+            # Every row of the embedding ends in the constant and the fill, then zeros.
+            constant, *fill = self.model.tensors["embed_tokens.weight"][0, layout.width :].tolist()
+            layout = replace(
+                layout,
+                constant=int(constant),
+                fill=tuple(int(number) for number in fill if number),
+                own_head_dim=shape.head_dim,
+            )
         first = {subspace.name: start for subspace, start in layout.start.items()}
         known = {row.subspace: row.first for row in self.manifest.layout}
         return layout if first == known else None
@@ -222,7 +236,10 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         shape = manifest.shape
         check_shape(shape, vocabulary)
         source = read_source(manifest)
-    if source.vocabulary.tokens != vocabulary.tokens or source.context > shape.n_positions:
+    if (
+        source.vocabulary.tokens != vocabulary.tokens
+        or source.context > shape.n_positions - architecture.is_rotary
+    ):
         what = f"{MANIFEST} describes a program whose vocabulary or context differs from its model"
         raise contradiction(what, path / MANIFEST)
     if isinstance(source, Circuits) and source.causal is not architecture.causal:

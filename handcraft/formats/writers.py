@@ -12,9 +12,9 @@ from handcraft.architecture import Architecture
 from handcraft.compiler import Compiled
 from handcraft.dtype import dtype_named
 from handcraft.errors import AssumptionError, CheckpointError, PrecisionError
-from handcraft.formats.gguf_file import write_gguf
+from handcraft.formats.gguf.gguf_file import write_gguf
 from handcraft.formats.huggingface.write_repository import METADATA, write_huggingface
-from handcraft.formats.onnx_file import write_onnx
+from handcraft.formats.onnx.onnx_file import write_onnx
 from handcraft.formats.raschka_file import write_raschka
 from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
 from handcraft.language import Prompts

@@ -44,4 +44,5 @@ PART = Part(
     "which numbers training must not change",
     (FILE,),
     make_freeze,
+    of_llama=False,
 )

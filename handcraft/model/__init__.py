@@ -1,4 +1,4 @@
-"""GPT-2 in NumPy: forward, KV cache, generation, traces."""
+"""GPT-2 and Llama in NumPy: forward, KV cache, generation, traces."""
 
 from handcraft.model.attention import (
     attend,
@@ -12,13 +12,15 @@ from handcraft.model.axis_names import AxisNames, BlockNames, HeadNames
 from handcraft.model.cache import Cache
 from handcraft.model.checked_input import checked_prompt
 from handcraft.model.generate import ADDED, check_masked, continue_ids
-from handcraft.model.grow import grow, published_shape
+from handcraft.model.gpt2_only import check_gpt2
+from handcraft.model.grow import grow, published, published_shape
 from handcraft.model.model import Model
 from handcraft.model.padding import valid_positions
 from handcraft.model.parameters import PartCount, PartCounts, parameters_by_part
 from handcraft.model.rounded import ReorderedModel, RoundedModel, as_reordered, as_rounded
 from handcraft.model.shape import Shape
 from handcraft.model.stored import Stored
+from handcraft.model.tensor_axes import OutputMatrix, axes_of
 from handcraft.model.trace import Trace
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Cache",
     "HeadNames",
     "Model",
+    "OutputMatrix",
     "PartCount",
     "PartCounts",
     "ReorderedModel",
@@ -38,7 +41,9 @@ __all__ = [
     "as_reordered",
     "as_rounded",
     "attend",
+    "axes_of",
     "causal_mask",
+    "check_gpt2",
     "check_masked",
     "checked_prompt",
     "continue_ids",
@@ -46,6 +51,7 @@ __all__ = [
     "masked_softmax",
     "merge_heads",
     "parameters_by_part",
+    "published",
     "published_shape",
     "softmax",
     "split_heads",

@@ -51,8 +51,16 @@ def _erf(x: Array) -> Array:
     return np.asarray(np.frompyfunc(erf, 1, 1)(x), dtype=x.dtype)
 
 
+def silu(x: Array) -> Array:
+    """Each number times its sigmoid (Elfwing et al. 2017); -0 far below 0."""
+    with np.errstate(over="ignore"):
+        found: Array = x / (1 + np.exp(-x))
+    return found
+
+
 ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
     "relu": relu,
     "gelu_tanh": gelu_tanh,
     "gelu_erf": gelu_erf,
+    "silu": silu,
 }

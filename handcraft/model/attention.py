@@ -19,7 +19,8 @@ AfterStep: TypeAlias = Callable[[Array], Array]
 """Maps the result of one step to the input of the next, for example rounded."""
 
 
-def _all(value: Array) -> Array:
+def as_it_is(value: Array) -> Array:
+    """All that a step computed."""
     return value
 
 
@@ -31,13 +32,16 @@ def softmax(scores: Array) -> Array:
     return shifted
 
 
-def causal_mask(destinations: int, sources: int) -> Flags:
-    """Which sources come later than their destination: [destination, source].
+def causal_mask(destinations: int, sources: int, window: int | None = None) -> Flags:
+    """Which sources a destination does not see: [destination, source].
 
-    The last destination is the last source; with a cache there are fewer destinations than sources.
+    They come later, or with a `window` so many positions earlier, or more. The last destination is the
+    last source; with a cache there are fewer destinations than sources.
     """
     here = np.arange(sources - destinations, sources)[:, None]  # [destination, 1]
-    return np.arange(sources)[None, :] > here
+    there = np.arange(sources)[None, :]
+    later: Flags = there > here
+    return later if window is None else later | (there <= here - window)
 
 
 def masked_softmax(scores: Array, hidden: Flags) -> Array:
@@ -89,8 +93,9 @@ def attend(
     *,
     scale: float,
     causal: bool,
+    window: int | None = None,
     valid: Flags | None = None,
-    after_step: AfterStep = _all,
+    after_step: AfterStep = as_it_is,
 ) -> tuple[Array, Array, Array]:
     """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1).
 
@@ -100,6 +105,7 @@ def attend(
         values: [..., source, head_dim].
         scale: the factor of the scores.
         causal: whether a destination sees no later source.
+        window: how many sources a destination sees, itself among them, if it is causal; None for all.
         valid: which sources are tokens and not padding, [..., source]; None if all are.
         after_step: applied to the result of each step, for example to round it.
 
@@ -116,10 +122,11 @@ def attend(
     if valid is not None:
         hidden = ~valid[..., None, :]  # [.., 1, source]
         if causal:
-            hidden = hidden | causal_mask(*scores.shape[-2:])  # [.., destination, source]
+            mask = causal_mask(scores.shape[-2], scores.shape[-1], window)
+            hidden = hidden | mask  # [.., destination, source]
         pattern = masked_softmax(scores, hidden)
     elif causal and scores.shape[-2:] != (1, 1):  # otherwise every destination sees itself
-        mask = causal_mask(*scores.shape[-2:])
+        mask = causal_mask(scores.shape[-2], scores.shape[-1], window)
         pattern = softmax(np.where(mask, scores.dtype.type(-np.inf), scores))
     else:
         pattern = softmax(scores)
@@ -136,7 +143,13 @@ SCORES = 1 << 18
 
 
 def attend_causally(
-    queries: Array, keys: Array, values: Array, *, scale: float, after_step: AfterStep = _all
+    queries: Array,
+    keys: Array,
+    values: Array,
+    *,
+    scale: float,
+    window: int | None = None,
+    after_step: AfterStep = as_it_is,
 ) -> Array:
     """The head output of `attend` with a causal mask, and nothing else of it.
 
@@ -148,6 +161,7 @@ def attend_causally(
         keys: [batch, head, source, d_score]; the last destination is the last source.
         values: [batch, head, source, d_value].
         scale: the factor of the scores.
+        window: how many sources a destination sees, itself among them; None for all earlier ones.
         after_step: as for `attend`.
 
     Returns:
@@ -157,20 +171,25 @@ def attend_causally(
     before = keys.shape[2] - count  # sources before the first destination
     out = np.empty((batch, heads, count, values.shape[3]), dtype=queries.dtype)
     texts = max(1, SCORES // (heads * min(count, ROWS) * keys.shape[2]))
-    for some in (slice(first, first + texts) for first in range(0, batch, texts)):
+    for some in (slice(row, row + texts) for row in range(0, batch, texts)):
         for start in range(0, count, ROWS):
             end = min(start + ROWS, count)
-            seen = before + end
+            first = 0 if window is None else max(0, before + start - window + 1)
+            seen = slice(first, before + end)
             scores = after_step(
-                product(queries[some, :, start:end], keys[some, :, :seen].swapaxes(-1, -2))
+                product(queries[some, :, start:end], keys[some, :, seen].swapaxes(-1, -2))
             )
             scores *= scores.dtype.type(scale)  # [text, head, destination, source]
             scores = after_step(scores)
-            np.copyto(
-                scores[..., before + start :], -np.inf, where=causal_mask(end - start, end - start)
-            )
+            if window is None:
+                later = causal_mask(end - start, end - start)
+                np.copyto(scores[..., before + start :], -np.inf, where=later)
+            else:
+                np.copyto(
+                    scores, -np.inf, where=causal_mask(scores.shape[-2], scores.shape[-1], window)
+                )
             scores -= scores.max(axis=-1, keepdims=True)
             np.exp(scores, out=scores)
             scores /= scores.sum(axis=-1, keepdims=True)
-            out[some, :, start:end] = product(after_step(scores), values[some, :, :seen])
+            out[some, :, start:end] = product(after_step(scores), values[some, :, seen])
     return after_step(out)

@@ -39,9 +39,9 @@ def checked_ids(
             f"tokens of shape {ids.shape} and type {ids.dtype}",
             fix="give a text, a list of texts, or ids as [batch, position], at least one of each",
         )
-    if before + ids.shape[1] > model.shape.n_positions:
+    if before + ids.shape[1] > model.context:
         raise ModelError(
-            f"{before + ids.shape[1]} tokens, but the model has {model.shape.n_positions} positions",
+            f"{before + ids.shape[1]} tokens, but the model has {model.context} positions",
             fix="use complete(), which keeps only the last tokens, or a shorter prompt"
             if model.architecture.causal
             else "use a shorter text",
@@ -68,7 +68,7 @@ def checked_prompt(model: Model, prompt: str | Sequence[str], *, to: str) -> tup
         VocabularyError: the prompt has an unknown token.
     """
     ids = model.prompt_ids(prompt)
-    most, vocabulary = model.shape.n_positions, model.vocabulary
+    most, vocabulary = model.context, model.vocabulary
     if len(ids) > most:
         tokens = tuple(map(vocabulary.token, ids))
         raise ModelError(
@@ -90,9 +90,9 @@ def check_cache(model: Model, cache: Cache, ids: npt.NDArray[np.int64], valid: F
             "padding cannot be combined with a cache: later tokens would come after the padding",
             fix="run padded texts whole, without a cache",
         )
-    layers, batch, heads, positions, head_dim = cache.keys.shape
-    shape = model.shape
-    fits = (layers, heads, head_dim) == (shape.n_layer, shape.n_head, shape.head_dim)
+    layers, batch, heads, _, head_dim = cache.keys.shape
+    shape, positions = model.shape, cache.room
+    fits = (layers, heads, head_dim) == (shape.n_layer, shape.kv_heads, shape.head_dim)
     if not fits or batch != len(ids) or cache.length + ids.shape[1] > positions:
         raise ModelError(
             f"{len(ids)} texts of {ids.shape[1]} tokens more, but the cache has {cache.length} "

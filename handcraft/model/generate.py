@@ -53,7 +53,7 @@ class _Reader:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.positions = model.shape.n_positions
+        self.positions = model.context
         self.cache = model.empty_cache()
 
     def logits_after(self, text: Sequence[int]) -> Array:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from handcraft.architecture import GPT2, Architecture, llama
 from handcraft.errors import HandcraftError, LayoutError, raise_all
 from handcraft.limits import shown_number
 from handcraft.model.attention import Array
@@ -15,26 +16,51 @@ from handcraft.model.model import Model
 from handcraft.model.shape import Shape
 from handcraft.vocabulary import Vocabulary
 
-PUBLISHED = {
-    "gpt2-small": (12, 12, 768),
-    "gpt2-medium": (24, 16, 1024),
-    "gpt2-large": (36, 20, 1280),
-    "gpt2-xl": (48, 25, 1600),
-}
-"""Blocks, heads and width of the published GPT-2 models; all have heads of 64."""
-
 PUBLISHED_VOCABULARY = 50257
 PUBLISHED_POSITIONS = 1024
 
 
+def _gpt2(blocks: int, heads: int, width: int) -> Shape:
+    """The shape of a published GPT-2; all have heads of 64."""
+    return Shape(PUBLISHED_VOCABULARY, PUBLISHED_POSITIONS, width, heads, (4 * width,) * blocks)
+
+
+PUBLISHED: Mapping[str, tuple[Architecture, Shape]] = {
+    "gpt2-small": (GPT2, _gpt2(12, 12, 768)),
+    "gpt2-medium": (GPT2, _gpt2(24, 16, 1024)),
+    "gpt2-large": (GPT2, _gpt2(36, 20, 1280)),
+    "gpt2-xl": (GPT2, _gpt2(48, 25, 1600)),
+    "stories260k": (llama(epsilon=1e-5), Shape(512, 512, 64, 8, (172,) * 5, n_kv_head=4)),
+    "stories15m": (llama(epsilon=1e-5), Shape(32000, 256, 288, 6, (768,) * 6)),
+    "tinyllama": (
+        llama(epsilon=1e-5, tied=False),
+        Shape(32000, 2048, 2048, 32, (5632,) * 22, n_kv_head=4),
+    ),
+}
+"""Models that engines and tools know: the published GPT-2s, two small Llamas of the llama2.c project,
+and TinyLlama 1.1B."""
+
+
 def published_shape(name: str) -> Shape:
-    """The sizes of a published GPT-2."""
+    """The sizes of a published model.
+
+    Raises:
+        LayoutError: none has that name.
+    """
+    return published(name)[1]
+
+
+def published(name: str) -> tuple[Architecture, Shape]:
+    """The architecture and the sizes of a published model.
+
+    Raises:
+        LayoutError: none has that name.
+    """
     if name not in PUBLISHED:
         raise LayoutError(
-            f"there is no published GPT-2 called {name!r}", fix=f"use one of: {', '.join(PUBLISHED)}"
+            f"there is no published model called {name!r}", fix=f"use one of: {', '.join(PUBLISHED)}"
         )
-    blocks, heads, width = PUBLISHED[name]
-    return Shape(PUBLISHED_VOCABULARY, PUBLISHED_POSITIONS, width, heads, (4 * width,) * blocks)
+    return PUBLISHED[name]
 
 
 def grow(model: Model, shape: Shape, ids: Sequence[int] | None = None) -> Model:
@@ -56,6 +82,10 @@ def grow(model: Model, shape: Shape, ids: Sequence[int] | None = None) -> Model:
     return replace(grown, tensors=_Grown(model, grown, chosen))
 
 
+EMBEDDINGS = ("wte.weight", "embed_tokens.weight", "lm_head.weight")
+"""The tensors with a row for each token."""
+
+
 class _Grown(Mapping[str, Array]):
     """Tensors in their larger shapes, made when they are read and not kept."""
 
@@ -65,15 +95,22 @@ class _Grown(Mapping[str, Array]):
         self._shapes = grown.shape.tensors(grown.architecture)
 
     def __getitem__(self, name: str) -> Array:
-        shape = self._shapes[name]
-        if name in ("wte.weight", "lm_head.weight"):
-            embedding = np.zeros(shape, dtype=self._small.dtype)
-            embedding[list(self._ids)] = self._small.tensors[name][: len(self._ids)]
+        shape, small = self._shapes[name], self._small
+        if name in EMBEDDINGS:
+            embedding = np.zeros(shape, dtype=small.dtype)
+            embedding[list(self._ids)] = small.tensors[name][: len(self._ids)]
+            if small.architecture.is_rotary:  # the begin token is the last
+                embedding[-1] = small.tensors[name][-1]
             return embedding
-        if name in self._small.tensors:
-            return self._small.tensors[name]
-        is_gain = ".ln_" in name and name.endswith("weight")
-        return np.full(shape, 1 if is_gain else 0, dtype=self._small.dtype)
+        if name in small.tensors:
+            found = small.tensors[name]
+            if found.shape == shape:
+                return found
+            units = np.zeros(shape, dtype=small.dtype)  # of an MLP
+            units[tuple(map(slice, found.shape))] = found
+            return units
+        is_gain = len(shape) == 1 and ("ln_" in name or "norm" in name) and name.endswith("weight")
+        return np.full(shape, 1 if is_gain else 0, dtype=small.dtype)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._shapes)
@@ -90,12 +127,21 @@ def _problems(model: Model, shape: Shape, ids: tuple[int, ...]) -> Iterator[Hand
             f"the program needs {small.n_layer} blocks, but the shape has {shape.n_layer}",
             fix="use a larger published shape, or fewer rules",
         )
-    sizes, wanted = ((each.n_embd, each.n_head, each.n_positions) for each in (small, shape))
+    sizes, wanted = (
+        (each.n_embd, each.n_head, each.kv_heads, each.head_dim, each.n_positions)
+        for each in (small, shape)
+    )
     if sizes != wanted:
         yield LayoutError(
             f"a model of width {small.n_embd}, {small.n_head} heads and {small.n_positions} positions "
             f"does not fill one of {shape.n_embd}, {shape.n_head} and {shape.n_positions}",
             fix="compile it with the sizes of the shape",
+        )
+    if model.architecture.is_rotary and max(small.n_inner) > min(shape.n_inner):
+        yield LayoutError(
+            f"the program needs {max(small.n_inner)} hidden units, but the shape has "
+            f"{min(shape.n_inner)}",
+            fix="use a larger published shape, or fewer rules",
         )
     if len(ids) != len(tokens):
         yield LayoutError(f"{len(ids)} ids for {len(tokens)} tokens", fix="give each token one id")

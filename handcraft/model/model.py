@@ -1,4 +1,4 @@
-"""GPT-2 in NumPy: a model is its tensors, and a few functions of them."""
+"""GPT-2 and Llama in NumPy: a model is its tensors, and a few functions of them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,24 @@ from handcraft.display import html_table, short_repr
 from handcraft.dtype import dtype_named
 from handcraft.errors import ModelError
 from handcraft.model.activation import ACTIVATIONS
-from handcraft.model.attention import (
-    Array,
-    Flags,
-    Watch,
-    attend,
-    attend_causally,
-    merge_heads,
-    split_heads,
-)
+from handcraft.model.attention import Array, Flags, Watch
 from handcraft.model.axis_names import AxisNames
 from handcraft.model.cache import Cache
 from handcraft.model.checked_input import check_cache, checked_ids, checked_prompt
-from handcraft.model.linear import Block, pruned_blocks, whole_blocks
-from handcraft.model.norm import layer_norm
+from handcraft.model.forward_pass import ForwardPass
+from handcraft.model.gpt2 import Gpt2Pass, gpt2_blocks
+from handcraft.model.linear import Block
+from handcraft.model.llama import LlamaPass, llama_blocks
 from handcraft.model.padding import checked_valid
-from handcraft.model.product import product
+from handcraft.model.pruned import pruned_blocks
 from handcraft.model.shape import Shape
 from handcraft.model.stored import Stored
+from handcraft.model.tensor_axes import OutputMatrix, Writers, output_matrix
 from handcraft.model.trace import Trace
-from handcraft.vocabulary import Vocabulary
+from handcraft.vocabulary import Vocabulary, begin_name
 
 CHUNK = 1 << 20
 """About how many numbers of the residual stream run at once: more would leave the CPU's caches."""
-
-
-def _ignore(name: str, value: Array) -> None:
-    """Ignore the intermediates."""
 
 
 @short_repr
@@ -52,7 +43,7 @@ class Model:
         architecture: what it computes.
         shape: its sizes.
         vocabulary: the tokens, by id.
-        tensors: the parameters, named as in GPT-2 checkpoints; matrices are stored [in, out].
+        tensors: the parameters, named and stored as in checkpoints: see `Shape.tensors`.
     """
 
     architecture: Architecture
@@ -79,12 +70,25 @@ class Model:
     @property
     def dtype(self) -> np.dtype[np.floating]:
         """The type of every tensor."""
-        return self.tensors["wpe.weight"].dtype
+        return self.tensors["norm.weight" if self.architecture.is_rotary else "wpe.weight"].dtype
 
     @property
     def running_dtype(self) -> np.dtype[np.floating]:
         """The type in which the forward pass runs: that of the tensors, or float32 if wider."""
         return dtype_named(self.dtype.name).running.numpy
+
+    @property
+    def begin_id(self) -> int | None:
+        """The id of the begin token, which the model puts before every text by itself.
+
+        It is the last row of the token embedding; None for a model that embeds positions.
+        """
+        return self.shape.n_vocab - 1 if self.architecture.is_rotary else None
+
+    @property
+    def context(self) -> int:
+        """The most tokens that a text has: every position but that of the begin token."""
+        return self.shape.n_positions - (0 if self.begin_id is None else 1)
 
     @property
     def parameters(self) -> int:
@@ -135,13 +139,13 @@ class Model:
             check_cache(self, cache, ids, flags)
         rows = max(1, CHUNK // max(1, ids.shape[1] * self.shape.n_embd))
         if len(ids) <= rows:
-            return self._run(ids, cache, _ignore, flags, blocks=blocks)
+            return self._run(ids, cache, None, flags, blocks=blocks)
         out = np.empty((*ids.shape, self.shape.n_vocab), dtype=self.running_dtype)
         for start in range(0, len(ids), rows):
             part = slice(start, start + rows)
             seen = None if flags is None else flags[part]
             kept = None if cache is None else cache.rows(part)
-            out[part] = self._run(ids[part], kept, _ignore, seen, blocks=blocks)
+            out[part] = self._run(ids[part], kept, None, seen, blocks=blocks)
         if cache is not None:
             cache.advance(ids.shape[1])
         return out
@@ -171,8 +175,29 @@ class Model:
 
         self._run(checked_ids(self, [ids], 0), None, keep)
         every = range(self.shape.n_vocab)
-        tokens, answers = (tuple(map(self.vocabulary.token, each)) for each in (ids, every))
-        return Trace(tokens, values, answers, names, stored)
+        tokens, answers = (tuple(map(self.token_name, each)) for each in (ids, every))
+        begin = () if self.begin_id is None else (self.token_name(self.begin_id),)
+        return Trace((*begin, *tokens), values, answers, names, stored, lead=len(begin))
+
+    def output_matrix(self, block: int, of: Writers) -> OutputMatrix:
+        """The matrix by which the heads or the hidden units of a block write."""
+        return output_matrix(block, of, rotary=self.architecture.is_rotary)
+
+    def written(self, block: int, of: Writers) -> Array:
+        """What each channel of the heads of a block, or each of its hidden units, writes for a 1.
+
+        Returns:
+            [channel, n_embd] or [unit, n_embd].
+        """
+        matrix = self.output_matrix(block, of)
+        weight = self.tensors[matrix.weight]
+        return weight.T if matrix.axis else weight
+
+    def token_name(self, number: int) -> str:
+        """The token of an id; the begin token has a name that no text has in it."""
+        if number == self.begin_id:
+            return begin_name(self.vocabulary)
+        return self.vocabulary.token(number)
 
     def watch(self, tokens: npt.ArrayLike, watch: Watch) -> Array:
         """The logits at every position, with every intermediate shown on the way.
@@ -191,23 +216,43 @@ class Model:
         """The logits at every position, from a residual stream on, which may have been changed.
 
         Args:
-            stream: [batch, position, n_embd], of texts without padding.
+            stream: [batch, position, n_embd], of texts without padding, as `watch` shows it.
             done: how many halves of blocks it is after: 2 i + 1 the attention, 2 i + 2 the MLP of i.
 
         Returns:
             [batch, position, n_vocab].
         """
         x = stream.astype(self.running_dtype)
-        return self._run_from(done, x, None, _ignore, None, self._pruned_blocks)
+        logits = self._pass(x.shape[1]).logits(x, self._pruned_blocks, done)
+        return logits[:, 0 if self.begin_id is None else 1 :]
 
     def empty_cache(self, batch: int = 1, positions: int | None = None) -> Cache:
-        """A cache for `batch` rows and `positions`, by default as many as the model has."""
+        """A cache for `batch` texts of `positions`, by default as many as the model has.
+
+        The begin token, where the model has one, is in it already and takes no position of a text.
+        """
+        room = self.context if positions is None else positions
+        if self.begin_id is None:
+            return self._unfilled(batch, room)
+        cache, begun = self._unfilled(batch, room + 1), self._begun
+        cache.keys[:, :, :, :1], cache.values[:, :, :, :1] = begun.keys, begun.values
+        cache.lead = 1
+        return cache
+
+    @cached_property
+    def _begun(self) -> Cache:
+        """The keys and values of the begin token."""
+        cache = self._unfilled(1, 1)
+        self._run(np.array([[self.begin_id]]), cache, None)
+        return cache
+
+    def _unfilled(self, batch: int, positions: int) -> Cache:
         shape = self.shape
         return Cache.empty(
             layers=shape.n_layer,
             batch=batch,
-            heads=shape.n_head,
-            positions=shape.n_positions if positions is None else positions,
+            heads=shape.kv_heads,
+            positions=positions,
             head_dim=shape.head_dim,
             dtype=self.running_dtype,
         )
@@ -232,109 +277,45 @@ class Model:
         self,
         ids: npt.NDArray[np.int64],
         cache: Cache | None,
-        watch: Watch,
+        watch: Watch | None,
         valid: Flags | None = None,
         *,
         blocks: tuple[Block, ...] | None = None,
     ) -> Array:
-        start = 0 if cache is None else cache.length
-        wte, wpe = self._running["wte.weight"], self._running["wpe.weight"]
-        x: Array = self._after_step(
-            wte[ids] + wpe[start : start + ids.shape[1]]
-        )  # [batch, position, n_embd]
-        watch("embedding", x)
-        return self._run_from(0, x, cache, watch, valid, self._blocks if blocks is None else blocks)
+        """The logits at every position of the texts; a cache has the begin token already."""
+        lead, begin = 0, self.begin_id
+        if cache is None and begin is not None:
+            lead = 1
+            ids = np.pad(ids, ((0, 0), (1, 0)), constant_values=begin)
+            valid = None if valid is None else np.pad(valid, ((0, 0), (1, 0)), constant_values=True)
+        run = self._pass(ids.shape[1], cache, watch, valid)
+        x = run.embed(ids)
+        run.show("embedding", x)
+        return run.logits(x, self._blocks if blocks is None else blocks)[:, lead:]
 
-    def _run_from(
+    def _pass(
         self,
-        done: int,
-        x: Array,
-        cache: Cache | None,
-        watch: Watch,
-        valid: Flags | None,
-        blocks: tuple[Block, ...],
-    ) -> Array:
-        """The logits, once so many halves of blocks have run: attention and MLP by turns."""
-        for layer, block in enumerate(blocks):
-            if 2 * layer >= done:
-                if block.attends:
-                    x = self._after_step(x + self._attention(layer, block, x, cache, watch, valid))
-                else:
-                    x = self._after_step(x + block.attention.bias)
-                watch(f"h.{layer}.after_attention", x)
-            if 2 * layer + 1 < done:
-                continue
-            if block.mlp is not None:
-                units = self._mlp(layer, block, x, watch) if block.has_units else block.mlp.bias
-                x = self._after_step(x + units)
-            watch(f"h.{layer}.output", x)
-        if cache is not None:
-            cache.advance(x.shape[1])
-        x = self._norm("ln_f", x, watch)
-        head = self._running["wte.weight" if self.architecture.tied else "lm_head.weight"]
-        logits = self._after_step(product(x, head.T))  # [batch, position, n_embd] @ [n_embd, n_vocab]
-        watch("logits", logits)
-        return logits
-
-    def _attention(
-        self,
-        layer: int,
-        block: Block,
-        x: Array,
-        cache: Cache | None,
-        watch: Watch,
-        valid: Flags | None,
-    ) -> Array:
-        name = f"h.{layer}.attn"
-        x = self._norm(f"h.{layer}.ln_1", x, watch)
-        qkv = self._after_step(block.c_attn(x))  # [batch, position, 3 n_embd]
-        q, k, v = (split_heads(part, self.shape.n_head) for part in np.split(qkv, 3, axis=-1))
-        if cache is not None:
-            k, v = cache.put(layer, k, v)
-        q, k, v = q[..., : block.score_dims], k[..., : block.score_dims], v[..., : block.value_dims]
-        scale = self.architecture.score_scale(self.shape.head_dim, layer)
-        is_causal = self.architecture.causal
-        if watch is _ignore and valid is None and is_causal:
-            context = attend_causally(q, k, v, scale=scale, after_step=self._after_step)
-            return self._after_step(block.attention(merge_heads(context)))
-        seen = None if valid is None else valid[:, None]  # [batch, 1, source], for every head
-        scores, pattern, out = attend(
-            q, k, v, scale=scale, causal=is_causal, valid=seen, after_step=self._after_step
+        count: int,
+        cache: Cache | None = None,
+        watch: Watch | None = None,
+        valid: Flags | None = None,
+    ) -> ForwardPass:
+        steps = LlamaPass if self.architecture.is_rotary else Gpt2Pass
+        return steps(
+            self.architecture,
+            self.shape,
+            self._running,
+            self._after_step,
+            self._activated,
+            count,
+            cache,
+            watch,
+            valid,
         )
-        for part, value in (("query", q), ("key", k), ("value", v)):
-            watch(f"{name}.{part}", value)  # [batch, head, position, head_dim]
-        watch(f"{name}.scores", scores)
-        watch(f"{name}.pattern", pattern)
-        watch(f"{name}.head_output", out)
-        written = self._after_step(block.attention(merge_heads(out)))
-        watch(f"{name}.output", written)
-        return written
-
-    def _mlp(self, layer: int, block: Block, x: Array, watch: Watch) -> Array:
-        assert block.c_fc is not None
-        assert block.mlp is not None
-        name = f"h.{layer}.mlp"
-        x = self._norm(f"h.{layer}.ln_2", x, watch)
-        before = self._after_step(block.c_fc(x))  # [batch, position, n_inner]
-        watch(f"{name}.pre_activation", before)
-        hidden = self._after_step(self._activated(before))
-        watch(f"{name}.hidden", hidden)
-        written = self._after_step(block.mlp(hidden))
-        watch(f"{name}.output", written)
-        return written
 
     def _activated(self, before: Array) -> Array:
         """What the hidden units make of their sums."""
         return ACTIVATIONS[self.architecture.activation](before)
-
-    def _norm(self, name: str, x: Array, watch: Watch) -> Array:
-        """LayerNorm where the architecture has one: [.., n_embd] -> [.., n_embd]."""
-        if not self.architecture.has_norm:
-            return x
-        gain, bias = self._running[f"{name}.weight"], self._running[f"{name}.bias"]
-        normed = self._after_step(layer_norm(x, gain, bias, self.architecture.norm_epsilon))
-        watch(name, normed)
-        return normed
 
     def _after_step(self, value: Array) -> Array:
         """What one step leaves for the next: all that it computed."""
@@ -349,7 +330,8 @@ class Model:
 
     @cached_property
     def _blocks(self) -> tuple[Block, ...]:
-        return whole_blocks(self._running, self.shape.n_inner)
+        make = llama_blocks if self.architecture.is_rotary else gpt2_blocks
+        return make(self._running, self.shape.n_inner)
 
     @cached_property
     def _pruned_blocks(self) -> tuple[Block, ...]:
@@ -394,4 +376,5 @@ class Model:
             "parameters": f"{self.parameters:,} ({self.nonzero_parameters:,} nonzero)",
             "dtype": self.dtype.name,
         }
-        return html_table("GPT-2 in NumPy", facts.items())
+        family = "Llama" if self.architecture.is_rotary else "GPT-2"
+        return html_table(f"{family} in NumPy", facts.items())

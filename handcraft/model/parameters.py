@@ -1,4 +1,4 @@
-"""Where the parameters of a model are: embeddings, attention, MLP, LayerNorm, head."""
+"""Where the parameters of a model are: embeddings, attention, MLP, norms, head."""
 
 from __future__ import annotations
 
@@ -59,33 +59,42 @@ def parameters_by_part(shape: Shape, architecture: Architecture) -> PartCounts:
     LayerNorm            48  3 of 16
     in all              952
     """
-    sizes = {name: prod(axes) for name, axes in shape.tensors(architecture).items()}
+    counts: dict[str, dict[str, int]] = {}  # for each kind the tensors of each layer together
+    for name, axes in shape.tensors(architecture).items():
+        layer, kind = _part_of(name)
+        of = counts.setdefault(kind, {})
+        of[layer] = of.get(layer, 0) + prod(axes)
 
-    def of(marker: str) -> list[int]:
-        """The parameters of each layer that has tensors of a kind."""
-        layers: dict[str, int] = {}
-        for name, size in sizes.items():
-            before, found, _ = name.partition(marker)
-            if found:
-                layers[before] = layers.get(before, 0) + size
-        return list(layers.values())
+    def of_kind(kind: str) -> list[int]:
+        return list(counts.get(kind, {}).values())
 
-    norms = [count for kind in (".ln_1.", ".ln_2.") for count in of(kind)]
-    norms += [sizes["ln_f.weight"] + sizes["ln_f.bias"]] if "ln_f.weight" in sizes else []
     d, tokens = shape.n_embd, f"{shape.n_vocab:,} tokens x {shape.n_embd:,}"
     tied = "; also the head" if architecture.tied else ""
-    parts = [
-        PartCount("token embedding", sizes["wte.weight"], tokens + tied),
+    norm = "RMSNorm" if architecture.norm == "rms" else "LayerNorm"
+    parts = (
+        PartCount("token embedding", sum(of_kind("embedding")), tokens + tied),
         PartCount(
-            "position embedding", sizes["wpe.weight"], f"{shape.n_positions:,} positions x {d:,}"
+            "position embedding", sum(of_kind("positions")), f"{shape.n_positions:,} positions x {d:,}"
         ),
-        _layers("attention", of(".attn."), "block"),
-        _layers("MLP", of(".mlp."), "block"),
-        _layers("LayerNorm", norms, ""),
-    ]
-    if not architecture.tied:
-        parts.append(PartCount("head", sizes["lm_head.weight"], tokens))
+        _layers("attention", of_kind("attention"), "block"),
+        _layers("MLP", of_kind("mlp"), "block"),
+        _layers(norm, of_kind("norm"), ""),
+        PartCount("head", sum(of_kind("head")), tokens),
+    )
     return PartCounts(tuple(part for part in parts if part.parameters))
+
+
+def _part_of(tensor: str) -> tuple[str, str]:
+    """The layer that a tensor is in, and what kind of layer that is.
+
+    >>> _part_of("h.0.attn.c_proj.bias"), _part_of("layers.1.post_attention_layernorm.weight")
+    (('h.0.attn', 'attention'), ('layers.1.post_attention_layernorm', 'norm'))
+    """
+    path = tensor.split(".")[:-1]
+    kinds = {"wte": "embedding", "embed_tokens": "embedding", "wpe": "positions", "lm_head": "head"}
+    kinds |= {"attn": "attention", "self_attn": "attention", "mlp": "mlp"}
+    at = min(2, len(path) - 1)
+    return ".".join(path[: at + 1]), kinds.get(path[at], "norm")
 
 
 def _layers(part: str, counts: Sequence[int], noun: str) -> PartCount:

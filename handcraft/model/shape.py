@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 
 from handcraft.architecture import BLOCK, Architecture
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Shape:
     """The sizes of a model, by the names of the config of GPT-2.
 
@@ -30,6 +30,11 @@ class Shape:
     n_inner: tuple[int, ...]
     n_kv_head: int | None = None
     own_head_dim: int | None = None
+
+    def __repr__(self) -> str:
+        """The sizes, without those that are not given."""
+        sizes = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return f"Shape({', '.join(f'{name}={n}' for name, n in sizes if n is not None)})"
 
     @property
     def n_layer(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from handcraft.display import html_table
 from handcraft.errors import ModelError
 from handcraft.model.attention import Array
-from handcraft.model.axis_names import AxisNames
+from handcraft.model.axis_names import AxisNames, BlockNames
 from handcraft.model.stored import Stored
 
 if TYPE_CHECKING:
@@ -32,15 +32,18 @@ class Trace(Mapping[str, Array]):
     [head, position, head_dim]; ``.scores`` (scaled, before the mask) and ``.pattern`` are
     [head, destination, source]; ``h.{i}.mlp.pre_activation`` and ``.hidden`` are [position, n_inner];
     ``h.{i}.attn.output`` and ``h.{i}.mlp.output`` are what they add to the stream; ``logits`` is
-    [position, n_vocab]. With LayerNorm there are also ``h.{i}.ln_1``, ``h.{i}.ln_2`` and ``ln_f``, what
-    each norm gives, [position, n_embd].
+    [position, n_vocab]. With norms there are also ``h.{i}.ln_1``, ``h.{i}.ln_2`` and ``ln_f``, what
+    each gives, [position, n_embd]. A Llama has ``h.{i}.mlp.up`` besides, by which the activation of
+    ``.pre_activation`` is multiplied; and its ``.key`` and ``.value`` have as many heads as it has of
+    those.
 
     Args:
-        tokens: the prompt.
+        tokens: the prompt, with the begin token before it where the model has one.
         values_by_name: the intermediates, in the order in which they came up.
         answers: the tokens that logits are of, [n_vocab].
         names: what the other axes stand for; None for a model that was not compiled here.
         stored: the values of the residual stream; none if only its dimensions are known.
+        lead: how many tokens there are before the prompt: 1 for a begin token. Position 0 comes after.
     """
 
     tokens: tuple[str, ...]
@@ -48,6 +51,23 @@ class Trace(Mapping[str, Array]):
     answers: tuple[str, ...] = field(repr=False)
     names: AxisNames | None = field(default=None, repr=False)
     stored: tuple[Stored, ...] = field(default=(), repr=False)
+    lead: int = field(default=0, repr=False)
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """The prompt alone."""
+        return self.tokens[self.lead :]
+
+    @property
+    def position_names(self) -> tuple[str, ...]:
+        """The position of every token; "" for the begin token."""
+        return (*[""] * self.lead, *map(str, range(len(self.text))))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every token with its position before it."""
+        named = zip(self.position_names, self.tokens, strict=True)
+        return tuple(f"{number} {token}" if number else token for number, token in named)
 
     def __getitem__(self, name: str) -> Array:
         try:
@@ -68,12 +88,12 @@ class Trace(Mapping[str, Array]):
 
     def __repr__(self) -> str:
         lines = [f"{name} {list(value.shape)}" for name, value in self.items()]
-        return "\n".join([f"trace of {' '.join(self.tokens)}", *lines])
+        return "\n".join([f"trace of {' '.join(self.text)}", *lines])
 
     def axes(self, name: str) -> tuple[tuple[str, ...], ...]:
         """What each place along each axis of an intermediate stands for; else its number."""
         value = self[name]
-        positions = tuple(f"{i} {token}" for i, token in enumerate(self.tokens))
+        positions = self.places
         numbers = [tuple(map(str, range(size))) for size in value.shape]
         if name == "logits":
             return positions, self.answers
@@ -81,20 +101,32 @@ class Trace(Mapping[str, Array]):
         if self.names is not None and name.startswith("h."):
             block = self.names.blocks[int(name.split(".")[1])]
         if value.ndim == 3:
-            heads = _filled([head.name for head in block.heads], len(value)) if block else numbers[0]
+            heads = self._heads(block, name) if block else numbers[0]
             shared = len(value) == 1 or name.endswith((".scores", ".pattern"))
             return heads, positions, self._last_axis(name, 0) if shared else numbers[2]
         if self.names is None:
             return positions, numbers[1]
-        if block is not None and name.endswith((".pre_activation", ".hidden")):
-            return positions, _filled(block.units, value.shape[1])
+        if block is not None and name.endswith((".pre_activation", ".up", ".hidden")):
+            return positions, tuple(block.unit(i) or "unused" for i in range(value.shape[1]))
         return positions, self.names.stream
 
-    def _last_axis(self, name: str, head: int) -> tuple[str, ...]:
+    def _heads(self, block: BlockNames, name: str) -> tuple[str, ...]:
+        """The heads of an intermediate; several where they share a key and a value."""
+        count = len(self[name])
+        size = self._queries(name) // count
+        groups = (block.heads[i * size : (i + 1) * size] for i in range(count))
+        return tuple(", ".join(head.name for head in heads) or "unused" for heads in groups)
+
+    def _queries(self, name: str) -> int:
+        """How many heads the block of an intermediate has."""
+        return len(self[f"{name.rpartition('.')[0]}.query"])
+
+    def _last_axis(self, name: str, number: int) -> tuple[str, ...]:
         """What the sources, or the channels, of one head of an intermediate stand for."""
         if name.endswith((".scores", ".pattern")):
-            return tuple(f"{i} {token}" for i, token in enumerate(self.tokens))
-        heads = self.names.blocks[int(name.split(".")[1])].heads if self.names is not None else ()
+            return self.places
+        head = number * (self._queries(name) // len(self[name]))  # the first of those that share it
+        heads = self.names.block(int(name.split(".")[1])).heads if self.names is not None else ()
         known: tuple[str, ...] = ()
         if head < len(heads):
             is_value = name.endswith((".value", ".head_output"))
@@ -131,11 +163,7 @@ class Trace(Mapping[str, Array]):
     def _repr_html_(self) -> str:
         """Names and shapes, for notebooks."""
         rows = [(name, list(value.shape)) for name, value in self.items()]
-        return html_table(f"trace of {' '.join(self.tokens)}", rows)
-
-
-def _filled(names: Sequence[str], count: int) -> tuple[str, ...]:
-    return (*names, *["unused"] * (count - len(names)))
+        return html_table(f"trace of {' '.join(self.text)}", rows)
 
 
 def _rows(value: Array, rows: Sequence[str], columns: Sequence[str], indent: str = "") -> list[str]:

@@ -108,7 +108,7 @@ class Contents:
             return None
         if self.wide is None:
             return self.known.meaning
-        return self.known.meaning.for_length(self.model.shape.n_positions)
+        return self.known.meaning.for_length(self.model.context)
 
     @property
     def context(self) -> int:
@@ -117,7 +117,7 @@ class Contents:
             return self.known.meaning.context
         if self.known.circuits is not None:
             return self.known.circuits.context
-        return self.model.shape.n_positions
+        return self.model.context
 
     @property
     def rules(self) -> tuple[Origin, ...]:
@@ -152,7 +152,7 @@ class Contents:
             return False
         if meaning.promise is not None and meaning.promise.refuses_some:
             return False
-        return self.wide is not None or meaning.context == self.model.shape.n_positions
+        return self.wide is not None or meaning.context == self.model.context
 
     def with_example(self, example: str | None) -> Contents:
         """The same, with a prompt to begin with."""
@@ -288,7 +288,7 @@ def _stated_of(values: ValueModel | None, statement: Statement) -> Statement:
 
 def _wide(program: Program, model: Model) -> Statement | None:
     """What patterns mean in all positions of a model that has more than the program is written for."""
-    positions = model.shape.n_positions
+    positions = model.context
     if not program.has_only_patterns or positions <= program.context:
         return None
     return _stated(lambda: statement_of(program.widened(positions)))[0]

@@ -13,7 +13,7 @@ from handcraft.compiler.values.output import Output
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.language.graph.domain import Finite, Kind, Value, as_number, whole
 from handcraft.limits import PAGE_WEIGHTS
-from handcraft.model import AxisNames, Model
+from handcraft.model import AxisNames, Model, check_gpt2
 from handcraft.origin import Origin, Place
 from handcraft.page.contents import Contents, Stored
 from handcraft_check.program.contexts_in_words import contexts_in_words
@@ -38,6 +38,7 @@ def page_data(contents: Contents) -> Data:
         LimitError: the model has more weights than a page may have.
     """
     model = contents.model
+    check_gpt2(model, "pages are made")
     PAGE_WEIGHTS.check(
         model.nonzero_parameters,
         where=contents.known.name,

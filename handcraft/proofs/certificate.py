@@ -122,12 +122,11 @@ def check_meaning(program: Program, model: Model) -> None:
             where=program.place,
             fix=f"state what it means over its own tokens: {shorten(model.vocabulary.tokens)}",
         )
-    if program.context > model.shape.n_positions:
+    if program.context > model.context:
         raise ProofError(
-            f"the program has a context of {program.context}, and the model {model.shape.n_positions} "
-            "positions",
+            f"the program has a context of {program.context}, and the model {model.context} positions",
             where=program.place,
-            fix=f"state it with a context of {model.shape.n_positions}",
+            fix=f"state it with a context of {model.context}",
         )
     if program.prompts.causal != model.architecture.causal:
         masked, other = ("model", "program") if model.architecture.causal else ("program", "model")

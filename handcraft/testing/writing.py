@@ -49,7 +49,7 @@ def assert_writes(
         RegularExpressionError: `starts` is not a regular expression, or its automaton is too large.
     """
     tried = 0
-    most = model.shape.n_positions if longest is None else longest
+    most = model.context if longest is None else longest
     for rows in prompts_of(model, starts, most, every_up_to=every_up_to, sample=sample, seed=seed):
         for start in range(0, len(rows), BATCH):
             _assert_rows(model, meaning, rows[start : start + BATCH])
@@ -91,7 +91,7 @@ def _assert_rows(model: Model, meaning: Meaning, rows: Ids) -> None:
         prompt = vocabulary.text(rows[some[0]])
         if size == 0:
             raise AssertionError(f"nothing should follow {prompt!r}, and a model always writes a token")
-        if rows.shape[1] + size - 1 > model.shape.n_positions:
+        if rows.shape[1] + size - 1 > model.context:
             raise AssertionError(f"{prompt!r} leaves no space for {size} tokens")
         texts = np.hstack([rows[some], answers[:, :-1]])
         predicted = model.forward(texts)[:, rows.shape[1] - 1 :].argmax(axis=-1)

@@ -17,7 +17,7 @@ from handcraft.formats import load as load_model
 from handcraft.formats.folder import whole_folder
 from handcraft.formats.huggingface.write_repository import config as config_of
 from handcraft.formats.huggingface.write_repository import free_id, write_model
-from handcraft.model import Model
+from handcraft.model import Model, check_gpt2
 from handcraft.model.attention import Array
 from handcraft.torch.free_part import FreePart
 from handcraft.torch.frozen import Frozen, freeze
@@ -106,6 +106,7 @@ def load(
             fix="give a number of nats above 0, such as logit_margin=2.0",
         )
     compiled = load_model(folder)
+    check_gpt2(compiled, "training around a compiled part is made")
     if not compiled.architecture.has_norm:
         raise ModelError(
             f"{compiled.architecture.name} is no GPT-2, and transformers cannot train it",

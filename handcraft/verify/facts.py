@@ -100,7 +100,7 @@ def check_facts(compiled: Compiled) -> Facts:
     source, model = compiled.source, compiled.model
     options: dict[str, Any] = {"architecture": model.architecture, "dtype": model.dtype.name}
     if isinstance(source, Program) and source.has_only_patterns:
-        options["n_positions"] = model.shape.n_positions
+        options["n_positions"] = model.context
 
     def compile_once(source: Program | Circuits, **options: Any) -> None:
         raise_all(_checked(compile_program(source, **options))[1])
@@ -130,9 +130,10 @@ def _problems(compiled: Compiled, facts: Facts) -> Iterator[PrecisionError]:
                     fix="a shorter context",
                 )
     for place, distance in facts.distance.items():
-        if compiled.model.architecture.activation != "relu" and distance < NEAREST_TO_ZERO:
+        least = NEAREST_TO_ZERO[compiled.model.architecture.activation]
+        if distance < least:
             yield PrecisionError(
-                f"a pre-activation comes within {distance:.2f} of 0, nearer than {NEAREST_TO_ZERO}",
+                f"a pre-activation comes within {distance:.2f} of 0, nearer than {least}",
                 where=place,
                 fix="use a wider dtype",
             )
@@ -160,7 +161,7 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> Iterator[PrecisionError]
                 where=", ".join(f"`{s}`" for s in norm.varying) or norm.name,
                 fix="write smaller numbers into subspaces that are read again later",
             )
-        if facts.mean[norm.name] > MEAN_TOLERANCE:
+        if compiled.layout.is_mirrored and facts.mean[norm.name] > MEAN_TOLERANCE:
             yield PrecisionError(
                 f"{norm.name} has a mean of {facts.mean[norm.name]:.2g} standard deviations",
                 where=norm.name,
@@ -185,15 +186,16 @@ def _texts(compiled: Compiled) -> tuple[list[Ids], bool]:
     else:
         rows = max(1, min(SAMPLE, (1 << 22) // longest**2) // len(lengths))
         texts = [random.integers(0, size, size=(rows, length)) for length in lengths]
-    if model.shape.n_positions > longest:
-        texts.append(random.integers(0, size, size=(1, model.shape.n_positions)))
+    if model.context > longest:
+        texts.append(random.integers(0, size, size=(1, model.context)))
         is_all = False
     return texts, is_all
 
 
 def promised_positions(circuits: Circuits) -> Flags:
     """Whether something is promised of a position: not where a head states no weights for it."""
-    promised = np.ones(circuits.context, dtype=bool)
+    lead = 0 if circuits.begin is None else 1  # the begin token
+    promised = np.ones(lead + circuits.context, dtype=bool)
     for block in circuits.blocks:
         for head in block.heads:
             if head.attends.attention_weights is not None:
@@ -208,12 +210,10 @@ class _Meter:
         self.compiled = compiled
         self.facts = Facts()
         self.promised = promised_positions(compiled.circuits)
-        last = len(compiled.plan.layers) - 1
-        self.norm_after = {"embedding": "h.0.ln_1", f"h.{last}.output": "ln_f"}
-        for number in range(last + 1):
-            self.norm_after[f"h.{number}.after_attention"] = f"h.{number}.ln_2"
-            if number < last:
-                self.norm_after[f"h.{number}.output"] = f"h.{number + 1}.ln_1"
+        blocks = range(len(compiled.plan.layers))
+        states = [f"h.{i}.{state}" for i in blocks for state in ("after_attention", "output")]
+        norms = [norm.name for norm in compiled.plan.norms]
+        self.norm_after = dict(zip(["embedding", *states], norms, strict=False))
 
     def see(self, name: str, value: Array) -> None:
         """Take one intermediate into account."""
@@ -231,7 +231,7 @@ class _Meter:
                     np.abs(value[:, self.promised[: value.shape[1]], :units]).min(initial=inf)
                 )
                 facts.distance[name] = min(facts.distance.get(name, inf), nearest)
-        if name in self.norm_after and self.compiled.plan.has_norm:
+        if name in self.norm_after:
             self._see_norm(self.norm_after[name], value)
         facts.largest[name] = max(facts.largest.get(name, 0.0), size)
 
@@ -255,10 +255,13 @@ class _Meter:
         """
         place = name.removesuffix(".scores")
         number = int(name.split(".")[1])
+        architecture = self.compiled.model.architecture
         visible = np.ones(value.shape[-2:], dtype=bool)
-        if self.compiled.model.architecture.causal:
+        if architecture.causal:
             visible = np.tril(visible)
-        largest = largest_score(value, causal=self.compiled.model.architecture.causal)
+        if architecture.window is not None:
+            visible &= ~np.tril(visible, -architecture.window)
+        largest = largest_score(value, causal=architecture.causal)
         for i in range(len(self.compiled.plan.layers[number].heads)):
             behind = np.where(visible, value[:, i], -np.inf)
             best = behind.max(axis=-1, keepdims=True)

@@ -19,7 +19,7 @@ def given_parts(
 ) -> Iterator[Part]:
     """The prompts of some lines as contexts."""
     reads_patterns = isinstance(source, Program) and source.has_only_patterns
-    most = model.shape.n_positions if reads_patterns else source.context
+    most = model.context if reads_patterns else source.context
     everywhere = isinstance(source, Circuits) and not source.causal
     for texts in read_prompts(lines, source.vocabulary, most, prompts):
         for start in range(0, len(texts), SAMPLE_ROWS):

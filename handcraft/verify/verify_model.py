@@ -95,7 +95,7 @@ def verify(
     _check_arguments(model, source)
     if sample is not None:
         SAMPLE_UP_TO.check(sample)
-    positions, longest = model.shape.n_positions, source.context
+    positions, longest = model.context, source.context
     prompts = source.prompts if isinstance(source, Program) else prompts
     allowed = prompts if is_restricted(prompts) else None
     if given is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -31,15 +31,27 @@ STEEPNESS = 64
 them, so every pre-activation is at least 16 away from 0, where GELU equals ReLU in every dtype and in
 runtimes that tabulate it in half precision within |x| < 10. A power of two costs no precision."""
 
-NEAREST_TO_ZERO = 10
-"""The least distance of every pre-activation from 0, including the error of LayerNorm: GELU is linear
-there, see `STEEPNESS`. `verify/facts.py` measures it before anything is saved."""
+GATE_STEEPNESS = 512
+"""The same for the gate of SwiGLU: SiLU is straight only from 89 away from 0 in bfloat16, 88.75 in
+float32. So every gate is at least 128 away."""
+
+NEAREST_TO_ZERO: Mapping[Activation, int] = {
+    "relu": 0,
+    "gelu_tanh": 10,
+    "gelu_erf": 10,
+    "silu": 89,
+}
+"""The least distance of every pre-activation from 0, including the error of the norm: the activation is
+linear there, see `STEEPNESS`. `verify/facts.py` measures it before anything is saved."""
 
 
 @short_repr
 @dataclass(frozen=True)
 class Unit:
     """One hidden unit: activation(gain * sum + constant) * weight.
+
+    In a gated MLP the activation of a ramp's unit is multiplied by the ramp's number, and that of all
+    others by 1.
 
     Args:
         name: its name in explanations of weights.
@@ -158,6 +170,9 @@ def _units(
     else 0. Both terms are on the linear parts of the activation even if s has an error of nearly g/4,
     and the difference does not depend on s: errors are removed here. With GELU, K is `STEEPNESS` / g.
 
+    With SwiGLU the same two are gates of 1, and K is `GATE_STEEPNESS` / g. Where s never exceeds m,
+    act(K/2 (s - m + g/2)) alone is K g/4 or 0.
+
     Where s never exceeds m, and m is 0 as numbers are stored (a flag as -1 or +1), act(K (s - m + g/2))
     alone is K g/2 where s is m, else 0. Errors of s are passed on, but a sum of 0 stays 0 whatever
     LayerNorm multiplies it by. This is safe for neurons that only the unembedding reads.
@@ -170,6 +185,11 @@ def _units(
     m, gap = neuron.at_least, 1 if neuron.gap is None else neuron.gap
     is_bounded = neuron.gap is None or neuron.most is not None
     exceeds = not is_bounded or neuron.highest > m
+    if architecture.is_gated and not exceeds:
+        half = Fraction(GATE_STEEPNESS, 2)
+        level = plainest(half / 2 - half / gap * m)
+        yield Unit(neuron.name, neuron, plainest(half / gap), level, plainest(2 / half))
+        return
     if architecture.activation == "relu" and not (exceeds and neuron.gap):
         share = plainest(Fraction(1) / gap)
         yield Unit(neuron.name, neuron, share, 1 - m * share, 1)
@@ -189,7 +209,8 @@ def _units(
 @cache
 def _scale(activation: Activation, gap: Plain) -> tuple[Plain, Plain, Plain]:
     """K, K g/4, and the weight by which K g/2 becomes 1."""
-    reach = Fraction(2 if activation == "relu" else STEEPNESS)
+    steepness = {"relu": 2, "silu": GATE_STEEPNESS}.get(activation, STEEPNESS)
+    reach = Fraction(steepness)
     return plainest(reach / gap), plainest(reach / 4), plainest(2 / reach)
 
 
@@ -210,7 +231,14 @@ def _ramp_units(ramp: Ramp, architecture: Architecture) -> Iterator[Unit]:
     With ReLU, relu(x + B (l - 1)), where B is at least as large as x ever is. With GELU both a and
     b lie beyond 16: gelu(a) - gelu(b), a = 16 (x + 1 + B (l - 1)) and b = 16 (1 + B (l - 1)), over
     16.
+
+    With SwiGLU the number is what the gate multiplies: act(K (l - 1/2)) x over K/2.
     """
+    if architecture.is_gated:
+        steep = Fraction(GATE_STEEPNESS, 2)
+        constant = steep * (ramp.gate_constant - Fraction(1, 2))
+        yield Unit(ramp.name, ramp, 1, constant, 2 / steep, steep)
+        return
     reach = Fraction(2) ** (ceil(log2(float(ramp.most) + 1)) + 1)
     if architecture.activation == "relu":
         constant = ramp.constant + reach * (ramp.gate_constant - 1)

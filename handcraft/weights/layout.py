@@ -19,6 +19,10 @@ UNMIRRORED = (Encoding.SCALAR, Encoding.CODED)
 so opposites would not make LayerNorm exact."""
 
 
+BALLAST = 1024
+"""The two ballast dimensions are this constant and its negative. More loses precision in float32."""
+
+
 SMALL = Fraction(1, 1 << 12)
 """The factor with which small numbers are stored before LayerNorm. A number of 1 and its opposite add
 2**-23 to a sum of squares of 2 or more, so results shrink by 2**-25 at most: float32 rounds by more."""
@@ -39,9 +43,11 @@ class Sizes:
     n_embd: int | None = None
     n_head: int | None = None
     head_dim: int | None = None
+    n_kv_head: int | None = None
 
     def __post_init__(self) -> None:
-        for name, limit in (("n_embd", WIDTH), ("n_head", HEADS), ("head_dim", WIDTH)):
+        limits = ("n_embd", WIDTH), ("n_head", HEADS), ("head_dim", WIDTH), ("n_kv_head", HEADS)
+        for name, limit in limits:
             size = getattr(self, name)
             if size is None:
                 continue
@@ -69,7 +75,10 @@ class Layout:
         is_mirrored: whether every coordinate has an opposite.
         has_ballast: whether two constant dimensions dominate the variance.
         fill: constants that complete the sum of squares to a chosen number; each takes two dimensions,
-            which store it and its negative.
+            which store it and its negative, and in a rotary layout one.
+        constant: in a rotary layout, what a dimension stores at every position, for want of biases; 0
+            where there is no such dimension. Flags are stored as in a mirrored layout.
+        own_head_dim: the width of a head where it is not n_embd / n_head.
         reuses: the subspaces that reuse dimensions of others. In a mirrored layout only scalars do.
     """
 
@@ -81,11 +90,27 @@ class Layout:
     has_ballast: bool = False
     fill: tuple[int, ...] = ()
     reuses: tuple[Reuse, ...] = ()
+    constant: int = 0
+    own_head_dim: int | None = None
 
     @property
     def head_dim(self) -> int:
         """The width of one head."""
-        return self.n_embd // self.n_head
+        return self.own_head_dim or self.n_embd // self.n_head
+
+    @property
+    def constants(self) -> tuple[tuple[int, int], ...]:
+        """The dimensions that store the same at every position, and what: not those of subspaces."""
+        extras = self._extras
+        cells = [(extras["constant"], self.constant)] if self.constant else []
+        if self.has_ballast:
+            cells += [(extras["+ballast"], BALLAST), (extras["-ballast"], -BALLAST)]
+        for i, number in enumerate(self.fill):
+            if self.is_mirrored:
+                cells += [(extras[f"+fill {i}"], number), (extras[f"-fill {i}"], -number)]
+            else:
+                cells += [(extras[f"fill {i}"], number)]
+        return tuple(cells)
 
     @cached_property
     def start(self) -> Mapping[Subspace, int]:
@@ -99,20 +124,6 @@ class Layout:
     def balance(self) -> int | None:
         """The dimension that stores minus the sum of all scalars, if there is one."""
         return self._extras.get("balance")
-
-    @property
-    def ballast(self) -> tuple[int, int] | None:
-        """The two constant dimensions, where there are some."""
-        if not self.has_ballast:
-            return None
-        return self._extras["+ballast"], self._extras["-ballast"]
-
-    @property
-    def filled(self) -> tuple[tuple[int, int], ...]:
-        """The two dimensions of each constant of the fill."""
-        return tuple(
-            (self._extras[f"+fill {i}"], self._extras[f"-fill {i}"]) for i in range(len(self.fill))
-        )
 
     @cached_property
     def dimension_names(self) -> tuple[str, ...]:
@@ -174,7 +185,7 @@ class Layout:
         if not self._is_signed(subspace):
             return ()
         start = self.start[subspace]
-        return ((start, -1), (start + 1, 1))
+        return ((start, -1), (start + 1, 1)) if self.is_mirrored else ((start, -1),)
 
     def channel_start(self, head: Head) -> tuple[Mapping[Subspace, int], Mapping[Subspace, int]]:
         """The first channel of each matching and of each carried subspace of a head."""
@@ -191,7 +202,8 @@ class Layout:
         }
 
     def _is_signed(self, subspace: Subspace) -> bool:
-        return self.is_mirrored and subspace.encoding is Encoding.FLAG
+        has_norm = self.is_mirrored or self.constant
+        return bool(has_norm) and subspace.encoding is Encoding.FLAG
 
     def _is_small(self, subspace: Subspace) -> bool:
         return self.is_mirrored and subspace.encoding is Encoding.SMALL
@@ -245,7 +257,7 @@ def allocate_layout(
     Raises:
         LayoutError: a requested size is too small; the message says by how much.
     """
-    is_mirrored = architecture.has_norm
+    is_mirrored = architecture.is_mirrored
     draft = Layout(circuits.stream, 1, 1, False, is_mirrored, has_ballast, reuses=circuits.reuses)
     width = draft.width
     heads = [head for block in circuits.blocks for head in block.heads]
@@ -343,6 +355,8 @@ def _starts(subspaces: Iterable[Subspace], is_mirrored: bool) -> dict[Subspace, 
 
 def _extra_names(layout: Layout) -> tuple[str, ...]:
     scalars = any(s.encoding in UNMIRRORED for s in layout.subspaces)
+    if layout.constant:
+        return ("constant", *(f"fill {i}" for i in range(len(layout.fill))))
     names = ("balance",) if layout.is_mirrored and scalars else ()
     if layout.has_ballast:
         names = (*names, "+ballast", "-ballast")

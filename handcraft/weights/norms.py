@@ -1,10 +1,12 @@
-"""The sum of squares at every LayerNorm, and whether it is the same for every input (*static*).
+"""The sum of squares at every norm, and whether it is the same for every input (*static*).
 
 In a mirrored layout the mean is always 0. The sum of squares is static if every subspace contains a
 codeword of constant length; this is tracked from block to block. If it is not static at a norm whose
 result is read, the layout needs ballast, unless all that is read are sums that are compared with 0: it
 is enough then that the norm never divides by more than is planned. If it is the same number at all
 norms, added constants can make the norms divide by a power of two, so that no dtype rounds a gain.
+
+RMSNorm subtracts no mean, so nothing is stored twice before it; the rest is the same.
 """
 
 from __future__ import annotations
@@ -19,9 +21,6 @@ from handcraft.circuits.number import Plain, evaluate
 from handcraft.display import short_repr
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
-
-BALLAST = 1024
-"""The two ballast dimensions are this constant and its negative. More loses precision in float32."""
 
 
 @short_repr
@@ -50,15 +49,24 @@ def needs_ballast(inputs: tuple[NormInput, ...]) -> bool:
     return any(norm.is_read and norm.varying for norm in inputs)
 
 
-def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -> tuple[NormInput, ...]:
-    """The inputs of all LayerNorms, in order: ln_1 and ln_2 of each layer, then ln_f.
+NAMES = ("h.{}.ln_1", "h.{}.ln_2", "ln_f")
+"""What the norms of a GPT-2 are called."""
 
-    The scale of the result of ln_f is not read if only the order of logits matters, because it
+LLAMA_NAMES = ("layers.{}.input_layernorm", "layers.{}.post_attention_layernorm", "norm")
+"""What those of a Llama are called."""
+
+
+def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -> tuple[NormInput, ...]:
+    """The inputs of all norms, in order: before attention and MLP of each layer, then the last one.
+
+    The scale of the result of the last is not read if only the order of logits matters, because it
     multiplies every logit by the same positive factor.
     """
-    lengths = _Lengths(circuits)
-    constant = 2 * sum(number**2 for number in layout.fill)
-    constant += 2 * BALLAST**2 if layout.has_ballast else 0
+    sides = 2 if layout.is_mirrored else 1
+    is_rotary = not layout.is_mirrored  # constants are read then, for want of biases
+    lengths = _Lengths(circuits, sides)
+    constant = sum(number**2 for _, number in layout.constants)
+    before_heads, before_units, at_last = NAMES if layout.is_mirrored else LLAMA_NAMES
     found: list[NormInput] = []
 
     def see(name: str, is_read: bool, kept: tuple[Subspace, ...] = (), squares: Plain = 0) -> NormInput:
@@ -69,24 +77,24 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
         return found[-1]
 
     for number, layer in enumerate(layers):
-        see(f"h.{number}.ln_1", bool(layer.heads))
+        see(before_heads.format(number), bool(layer.heads or (is_rotary and layer.attention_bias)))
         lengths.after_attention(layer)
-        norm = see(f"h.{number}.ln_2", bool(layer.units))
+        norm = see(before_units.format(number), bool(layer.units or (is_rotary and layer.mlp_bias)))
         bounds = dict(layer.bounds)
         is_bounded = norm.varying and bounds.keys() >= set(norm.varying)
         if is_bounded and all(unit.compares_with_0 for unit in layer.units):
             least = norm.sum_of_squares
-            most = least + 2 * sum(bounds[subspace] for subspace in norm.varying)
+            most = least + sides * sum(bounds[subspace] for subspace in norm.varying)
             found[-1] = replace(norm, sum_of_squares=most, is_read=False, least=least)
         lengths.after_mlp(layer)
     if circuits.logit_scale is None or circuits.unembedding is None:
-        see("ln_f", False)
-    else:  # squares count twice, with those of the opposites
+        see(at_last, False)
+    else:  # squares count twice where there are opposites
         see(
-            "ln_f",
+            at_last,
             True,
             (circuits.unembedding, circuits.logit_scale.rest),
-            2 * circuits.logit_scale.squares,
+            sides * circuits.logit_scale.squares,
         )
     return tuple(found)
 
@@ -103,30 +111,40 @@ def divides_exactly(inputs: tuple[NormInput, ...], layout: Layout) -> bool:
         return False
     norm = next(norm for norm in inputs if norm.is_read)
     squares = Fraction(norm.sum_of_squares) / layout.n_embd
-    return any(squares == Fraction(4) ** power for power in range(POWERS + 1))
+    return any(squares == Fraction(4) ** power for power in range(MOST_POWERS + 1))
 
 
-def level_fill(norm: NormInput, layout: Layout) -> tuple[int, ...]:
+def level_fill(norm: NormInput, layout: Layout, powers: Iterable[int] | None = None) -> tuple[int, ...]:
     """Constants for spare dimensions that make a norm divide by a power of two.
 
-    The sum of squares becomes 4**k n_embd. The missing part must be twice a sum of squares. Every whole
-    number is the sum of four squares (Lagrange); with fewer spare pairs there may be no solution.
+    The sum of squares becomes 4**k n_embd. The missing part must be a sum of squares, in a mirrored
+    layout twice one. Every whole number is the sum of four squares (Lagrange); with fewer spare
+    dimensions there may be no solution.
+
+    Args:
+        norm: the norm.
+        layout: with spare dimensions.
+        powers: which k may be; by default small ones.
 
     Returns:
         The constants; none if nothing is missing, or if there is no solution.
     """
-    pairs = min(4, (layout.n_embd - layout.width) // 2)
-    for power in range(POWERS + 1):
-        missing = (Fraction(4) ** power * layout.n_embd - norm.sum_of_squares) / 2
+    sides = 2 if layout.is_mirrored else 1
+    most = min(4, (layout.n_embd - layout.width) // sides)
+    for power in range(POWERS + 1) if powers is None else powers:
+        missing = (Fraction(4) ** power * layout.n_embd - norm.sum_of_squares) / sides
         if missing >= 0 and missing.denominator == 1:
-            found = _as_squares(int(missing), pairs)
+            found = _as_squares(int(missing), most)
             if found is not None:
                 return found
     return ()
 
 
 POWERS = 4
-"""Norms divide by 1 to 2**4: next to a smaller number, their epsilon would matter."""
+"""Norms are made to divide by 1 to 2**4: next to a smaller number, their epsilon would matter."""
+
+MOST_POWERS = 12
+"""More is not needed beside any epsilon below 1/2."""
 
 
 def _as_squares(total: int, most: int) -> tuple[int, ...] | None:
@@ -143,10 +161,11 @@ def _as_squares(total: int, most: int) -> tuple[int, ...] | None:
 class _Lengths:
     """The sum of squares of every subspace, its opposites included; None where it varies."""
 
-    def __init__(self, circuits: Circuits) -> None:
+    def __init__(self, circuits: Circuits, sides: int) -> None:
         self.values = circuits.values
+        self.sides = sides
         self.of: dict[Subspace, Plain | None] = {
-            s: 2 if s.encoding is Encoding.FLAG else 0 for s in circuits.stream
+            s: sides if s.encoding is Encoding.FLAG else 0 for s in circuits.stream
         }
         self.untouched = set(circuits.stream)
         for table in circuits.embedding:
@@ -164,12 +183,12 @@ class _Lengths:
         for subspace, writers in writes.items():
             alone = len(writers) == 1 and subspace in self.untouched and subspace not in biased
             written[subspace] = self._moved_length(*writers[0]) if alone else None
-        for subspace, length in (written | _settled_lengths(layer.kept)).items():
+        for subspace, length in (written | self._settled_lengths(layer.kept)).items():
             self._set(subspace, length)
 
     def after_mlp(self, layer: Layer) -> None:
         """Update the lengths with what units write: a flag that one neuron writes stays -1 or +1."""
-        settled = _settled_lengths((*layer.settled, *layer.kept))
+        settled = self._settled_lengths((*layer.settled, *layer.kept))
         writers: dict[Subspace, set[str]] = {}
         otherwise = {each.adds.subspace for each in layer.mlp_bias}
         for unit in layer.units:
@@ -183,6 +202,17 @@ class _Lengths:
             length = self.of[subspace] if still else None
             self._set(subspace, settled.get(subspace, length))
 
+    def _settled_lengths(self, subspaces: Iterable[Subspace]) -> dict[Subspace, Plain | None]:
+        """The sum of squares of every codeword, its opposites included; None where it varies."""
+        lengths: dict[Subspace, Plain | None] = {}
+        for subspace in subspaces:
+            if subspace.encoding is Encoding.SIGNED_BITS:
+                lengths[subspace] = self.sides * subspace.width
+            else:
+                is_unit = subspace.encoding in (Encoding.ONE_HOT, Encoding.FLAG)
+                lengths[subspace] = self.sides if is_unit else None
+        return lengths
+
     def _set(self, subspace: Subspace, length: Plain | None) -> None:
         self.of[subspace] = 0 if subspace.encoding is Encoding.SMALL else length
         self.untouched.discard(subspace)
@@ -195,9 +225,9 @@ class _Lengths:
         source = moves[0].source
         if source.encoding is Encoding.ONE_HOT:
             rows = self._composed(moves[0], write)
-            return _common([2 * sum(n * n for n in row.values()) for row in rows])
+            return _common([self.sides * sum(n * n for n in row.values()) for row in rows])
         if source.encoding is Encoding.SIGNED_BITS and _is_copy(moves[0]) and _is_copy(write):
-            return 2 * source.width
+            return self.sides * source.width
         return None
 
     def _table_length(self, table: Table) -> Plain | None:
@@ -206,8 +236,8 @@ class _Lengths:
             return None
         if table.subspace.encoding is Encoding.FLAG:
             flags = [sum(evaluate(n, self.values) for _, n in row) for row in set(table.rows)]
-            return _common([2 * (2 * each - 1) ** 2 for each in flags])
-        return _common([2 * evaluate(each, self.values) for each in table.lengths])
+            return _common([self.sides * (2 * each - 1) ** 2 for each in flags])
+        return _common([self.sides * evaluate(each, self.values) for each in table.lengths])
 
     def _composed(self, first: LinearMap, second: LinearMap) -> list[dict[int, Plain]]:
         """For each dimension of the source of `first`, its numbers in the target of `second`."""
@@ -219,17 +249,6 @@ class _Lengths:
             for k, factor in onward.get(j, ()):
                 rows[i][k] = rows[i].get(k, 0) + evaluate(number, self.values) * factor
         return rows
-
-
-def _settled_lengths(subspaces: Iterable[Subspace]) -> dict[Subspace, Plain | None]:
-    """The sum of squares of every codeword, its opposites included; None where it varies."""
-    lengths: dict[Subspace, Plain | None] = {}
-    for subspace in subspaces:
-        if subspace.encoding is Encoding.SIGNED_BITS:
-            lengths[subspace] = 2 * subspace.width
-        else:
-            lengths[subspace] = 2 if subspace.encoding in (Encoding.ONE_HOT, Encoding.FLAG) else None
-    return lengths
 
 
 def _is_copy(linear: LinearMap) -> bool:

@@ -12,7 +12,7 @@ from handcraft.origin import Origin
 from handcraft.progress import advance
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
-from handcraft.weights.norms import BALLAST
+from handcraft.weights.place_embedding import constants_of
 from handcraft.weights.place_norms import place_norms
 from handcraft.weights.placement import PlacedTensor, Placement, empty_tensors
 from handcraft.weights.plan import Plan
@@ -30,6 +30,12 @@ def place_circuits(plan: Plan, sharpness: Number) -> Placement:
     `sharpness` is the factor of W_Q in heads without one of their own; a symbol stays a symbol.
     """
     tensors = empty_tensors(plan)
+    if plan.rotary is not None:
+        from handcraft.weights.rotary.place_rotary import place_rotary
+
+        place_rotary(tensors, plan)
+        place_norms(tensors, plan)
+        return Placement(tensors)
     _place_embedding(tensors, plan)
     for number, layer in enumerate(plan.layers):
         advance("place blocks", number, len(plan.layers))
@@ -45,18 +51,7 @@ def place_circuits(plan: Plan, sharpness: Number) -> Placement:
 def _place_embedding(tensors: Tensors, plan: Plan) -> None:
     """Place the tables, and constants at every position."""
     layout, wpe = plan.layout, tensors["wpe.weight"]
-    constants: list[tuple[int, Number, Origin]] = []
-    for subspace in plan.circuits.stream:
-        resting = Origin(f"`{subspace}` at rest")
-        constants += [(dimension, number, resting) for dimension, number in layout.rest(subspace)]
-    if layout.ballast:
-        plus, minus = layout.ballast
-        ballast = Origin("ballast for LayerNorm")
-        constants += [(plus, BALLAST, ballast), (minus, -BALLAST, ballast)]
-    fill = Origin("fill: LayerNorm divides by a power of two")
-    for constant, (plus, minus) in zip(layout.fill, layout.filled, strict=True):
-        constants += [(plus, constant, fill), (minus, -constant, fill)]
-    for dimension, number, origin in constants:
+    for dimension, number, origin in constants_of(plan):
         cells = ((dimension, number),)
         for position in range(plan.circuits.context):
             wpe.add_row(position, cells, (origin,))

@@ -31,7 +31,8 @@ def place_norms(tensors: dict[str, PlacedTensor], plan: Plan) -> None:
     """
     for norm in plan.norms[:-1]:
         gain = _scale(plan, norm.sum_of_squares) if norm.is_read or norm.least else Fraction(1)
-        served = Origin(f"LayerNorm undone: sum of squares {norm.sum_of_squares}")
+        kind = "LayerNorm" if plan.architecture.is_mirrored else "RMSNorm"
+        served = Origin(f"{kind} undone: sum of squares {norm.sum_of_squares}")
         for i in range(plan.layout.n_embd):
             tensors[f"{norm.name}.weight"].add((i,), gain, (served,))
     unembedding, layout = plan.circuits.unembedding, plan.layout
@@ -39,11 +40,12 @@ def place_norms(tensors: dict[str, PlacedTensor], plan: Plan) -> None:
         return
     gain = _temperature(plan)
     served = Origin("the unembedding's temperature")
+    last = tensors[f"{plan.norms[-1].name}.weight"]
     for i in range(unembedding.width):
-        tensors["ln_f.weight"].add((layout.start[unembedding] + i,), gain, (served,))
-        opposite = layout.opposite(unembedding, i)
+        last.add((layout.start[unembedding] + i,), gain, (served,))
+        opposite = layout.opposite(unembedding, i) if layout.is_mirrored else None
         if opposite is not None and opposite != layout.balance:
-            tensors["ln_f.weight"].add((opposite,), gain, (served,))
+            last.add((opposite,), gain, (served,))
 
 
 def _scale(plan: Plan, sum_of_squares: float | Fraction) -> Fraction:
@@ -57,9 +59,9 @@ def _temperature(plan: Plan) -> Fraction:
 
     ln_f divides by a scale that grows with the logits; the largest that may come up is assumed.
     """
-    last = plan.norms[-1]
+    last, sides = plan.norms[-1], 2 if plan.layout.is_mirrored else 1
     if plan.circuits.logit_scale is not None:  # the tied head reads a mirrored logit twice
-        return _scale(plan, last.sum_of_squares) / 2
+        return _scale(plan, last.sum_of_squares) / sides
     target = plan.circuits.unembedding
     assert target is not None
     if target not in last.varying and target.encoding is Encoding.SIGNED_BITS:
@@ -70,8 +72,8 @@ def _temperature(plan: Plan) -> Fraction:
         smallest, squares = CODED_LEAD, float(last.sum_of_squares)
     else:
         smallest, sizes = _logit_sizes(plan)
-        squares = float(last.sum_of_squares) + 2 * sum(size**2 for size in sizes)
-    wanted = NATS / 2 * float(_scale(plan, squares)) / smallest
+        squares = float(last.sum_of_squares) + sides * sum(size**2 for size in sizes)
+    wanted = NATS / sides * float(_scale(plan, squares)) / smallest
     return Fraction(2) ** ceil(log2(wanted))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from handcraft.circuits import Number
 from handcraft.display import short_repr
 from handcraft.origin import Origin
+from handcraft.weights.axis_names import axis_names
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
 from handcraft.weights.plan import Plan
@@ -78,14 +79,25 @@ class Placement:
 
 def empty_tensors(plan: Plan) -> dict[str, PlacedTensor]:
     """The tensors of a planned model, with nothing in them yet."""
+    names = axis_names(plan)
+
+    def axes(name: str, sizes: tuple[int, ...]) -> tuple[tuple[str, ...], ...]:
+        if plan.rotary is None:
+            return _axes(name, plan)
+        known = plan.shape, plan.circuits.vocabulary
+        return tuple(
+            tuple(names.describe(name, axis, i, *known) for i in range(size))
+            for axis, size in enumerate(sizes)
+        )
+
     return {
-        name: PlacedTensor(name, sizes, _axes(name, plan))
+        name: PlacedTensor(name, sizes, axes(name, sizes))
         for name, sizes in plan.shape.tensors(plan.architecture).items()
     }
 
 
 def _axes(name: str, plan: Plan) -> tuple[tuple[str, ...], ...]:
-    """What the rows and columns of a tensor stand for."""
+    """What the rows and columns of a tensor of a GPT-2 stand for."""
     stream = plan.layout.dimension_names
     if name == "wte.weight":
         return tuple(f"token {token}" for token in plan.token_names), stream
@@ -127,5 +139,5 @@ def _channel_names(layer: Layer, layout: Layout, part: str) -> tuple[str, ...]:
 
 
 def _unit_names(layer: Layer, count: int) -> tuple[str, ...]:
-    names = [unit.name for unit in layer.units]
+    names = [unit.name for unit in layer.units][:count]
     return tuple(names + ["unused"] * (count - len(names)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import chain, count
+from typing import TYPE_CHECKING
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -15,9 +15,12 @@ from handcraft.weights.layers import Layer, SpreadError, build_layers
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
 from handcraft.weights.norms import NormInput, is_level, level_fill, needs_ballast, norm_inputs
 
+if TYPE_CHECKING:
+    from handcraft.weights.rotary.plan_rotary import Rotary
+
 PADDING = ("<pad>", "[PAD]", "\u2400")
 """Names for the token with a zero embedding that GPT-2 vocabularies end in, so that batches can be
-padded. Tokenizers look for it inside any text, so it must not be spelled by other tokens."""
+padded."""
 
 
 @short_repr
@@ -25,7 +28,15 @@ padded. Tokenizers look for it inside any text, so it must not be spelled by oth
 class Plan:
     """Everything that is decided before weights are placed.
 
-    It has no norms where the target has no LayerNorm.
+    It has no norms where the target has none.
+
+    Args:
+        circuits: the circuits.
+        architecture: what it is planned for.
+        layout: the dimensions of every subspace.
+        layers: the blocks of the model.
+        norms: their norms in order.
+        rotary: of a rotary model, its heads and their scores.
     """
 
     circuits: Circuits
@@ -33,21 +44,36 @@ class Plan:
     layout: Layout
     layers: tuple[Layer, ...]
     norms: tuple[NormInput, ...]
+    rotary: Rotary | None = None
 
     @property
     def has_norm(self) -> bool:
-        """Whether the target has LayerNorm, and with it all that GPT-2 has."""
+        """Whether the target has norms, and with them all that GPT-2 or Llama has."""
         return self.architecture.has_norm
 
     @property
     def token_names(self) -> tuple[str, ...]:
         """The rows of the token embedding."""
-        tokens = self.circuits.vocabulary.tokens
-        return (*tokens, padding_name(self.circuits.vocabulary)) if self.has_norm else tokens
+        circuits = self.circuits
+        if circuits.begin is not None or not self.has_norm:
+            return circuits.embedded_tokens
+        return (*circuits.vocabulary.tokens, padding_name(circuits.vocabulary))
 
     @property
     def shape(self) -> Shape:
         """The sizes of the model."""
+        if self.rotary is not None:
+            packing = self.rotary.packing
+            units = (len(layer.units) + bool(layer.mlp_bias) for layer in self.layers)
+            return Shape(
+                len(self.token_names),
+                self.circuits.context + 1,
+                self.layout.n_embd,
+                packing.n_head,
+                (max(1, *units),) * len(self.layers),
+                packing.n_kv_head,
+                packing.head_dim,
+            )
         if self.has_norm:
             n_inner = (4 * self.layout.n_embd,) * len(self.layers)
         else:
@@ -63,21 +89,27 @@ class Plan:
 
 def padding_name(vocabulary: Vocabulary) -> str:
     """The first name that no text over the vocabulary has in it."""
-    letters = frozenset(vocabulary.tokens)
-    words = " ".join(vocabulary.tokens)
-
-    def is_spelled(name: str) -> bool:
-        return letters.issuperset(name) if vocabulary.is_characters else name in words
-
-    unused = (chr(code) for code in count(0xE000))  # the private use area of Unicode
-    return next(name for name in chain(PADDING, unused) if not is_spelled(name))
+    return vocabulary.unspelled(PADDING)
 
 
-def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Sizes()) -> Plan:  # noqa: B008
+def plan_model(
+    circuits: Circuits,
+    architecture: Architecture,
+    sizes: Sizes = Sizes(),  # noqa: B008 - frozen
+    *,
+    dtype: str = "float32",
+) -> Plan:
     """Decide layout and layers; with LayerNorm, add ballast if a length is not constant.
+
+    Args:
+        circuits: the circuits.
+        architecture: what to plan for.
+        sizes: what is asked of the width and the heads.
+        dtype: of the weights, on which the heads of a rotary model depend.
 
     Raises:
         LayoutError: the circuits do not fit the requested sizes.
+        PrecisionError: in a rotary model, the dtype does not tell distances apart.
     """
     _check_head(circuits, architecture)
     if circuits.causal is not architecture.causal:
@@ -87,6 +119,8 @@ def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Si
             where=circuits.place,
             fix="compile for the architecture whose mask they were made for",
         )
+    if architecture.is_rotary:
+        return _plan_rotary(circuits, architecture, sizes, dtype)
     try:
         plan = _plan(circuits, architecture, sizes, has_ballast=False)
     except LayoutError as error:
@@ -100,6 +134,29 @@ def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Si
     if is_level(plan.norms):
         return _filled(plan, sizes)
     return plan
+
+
+def _plan_rotary(circuits: Circuits, architecture: Architecture, sizes: Sizes, dtype: str) -> Plan:
+    """The plan of a Llama.
+
+    Raises:
+        CompileError: positions are embedded, or there is no begin token.
+    """
+    from handcraft.weights.rotary.plan_rotary import plan_heads, plan_stream
+
+    embedded = next((t.subspace for t in circuits.embedding if t.of == "position"), None)
+    if embedded is not None or circuits.begin is None:
+        reason = "and needs a begin token" if embedded is None else f"but the circuits do: `{embedded}`"
+        raise CompileError(
+            f"{architecture.name} embeds no positions, {reason}",
+            where=circuits.place,
+            fix="compile for gpt2, or let heads attend by distance and name a begin token",
+        )
+    stream = plan_stream(circuits, architecture, sizes)
+    rotary = plan_heads(circuits, architecture, stream, sizes, dtype)
+    packing = rotary.packing
+    layout = replace(stream.layout, n_head=packing.n_head, own_head_dim=packing.head_dim)
+    return Plan(circuits, architecture, layout, stream.layers, stream.norms, rotary)
 
 
 def _filled(plan: Plan, sizes: Sizes) -> Plan:

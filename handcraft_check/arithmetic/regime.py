@@ -120,9 +120,14 @@ class Regime:
         return self.steps is not FLOAT32
 
     @property
+    def is_known(self) -> bool:
+        """Whether the weights are known exactly, and products take them as they are."""
+        return self.factors is None and not self.radius
+
+    @property
     def is_float32(self) -> bool:
         """Whether every step is in float32 and the weights are known exactly."""
-        return not self.is_half and self.factors is None and not self.radius
+        return not self.is_half and self.is_known
 
     @property
     def each(self) -> tuple[Regime, ...]:

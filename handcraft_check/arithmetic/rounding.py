@@ -164,6 +164,41 @@ def added(one: Bounded, other: Bounded, format: Format = FLOAT32) -> Bounded:
     return Bounded(np.where(is_sharp, sharp, wide.center), np.where(is_sharp, 0.0, wide.error))
 
 
+def multiplied(one: Bounded, other: Bounded, format: Format) -> Bounded:
+    """One product of numbers of a format of few digits, rounded to it. Known numbers have a known one.
+
+    The product of two numbers of up to 11 digits is a number of float32 and of float64, if it does not
+    underflow, and is rounded once. Ends of an interval of products are products of ends (R. Moore,
+    Interval Analysis, 1966, section 2.2), and rounding is monotone.
+
+    Args:
+        one: of any shape.
+        other: of a shape that fits.
+        format: bfloat16 or float16.
+    """
+    center, low, high = _products(one, other)
+    wide, sharp = rounded(low, high, format), format.nearest(center)
+    is_sharp = (one.error == 0) & (other.error == 0) & (np.abs(sharp) <= format.largest)
+    is_sharp &= (np.abs(center) >= format.tiny) | (center == 0)
+    return Bounded(np.where(is_sharp, sharp, wide.center), np.where(is_sharp, 0.0, wide.error))
+
+
+def product_range(one: Bounded, other: Bounded) -> Bounded:
+    """What one product of numbers known up to errors may be in float32, rounded once."""
+    _, low, high = _products(one, other)
+    return rounded(low, high)
+
+
+def _products(one: Bounded, other: Bounded) -> tuple[Array, Array, Array]:
+    """The product of the centers, the least and the largest product."""
+    ends = [
+        (one.center + sign * one.error) * (other.center + more * other.error)
+        for sign in (-1, 1)
+        for more in (-1, 1)
+    ]
+    return one.center * other.center, np.minimum.reduce(ends), np.maximum.reduce(ends)
+
+
 def as_factor(x: Bounded, regime: Regime) -> Bounded:
     """What a matrix product takes a number for: the next number below or above, if it is none itself.
 

@@ -269,15 +269,17 @@ class Runner:
         for layer in range(layers):
             store = slice(2 * layer, 2 * layer + 2)
             if self.model.blocks[layer].heads.count:
-                queries, keys, values = self.model.attend_from(layer, x)
+                queries, keys, values = self.model.attend_from(layer, x, position)
                 for i, part in zip((2 * layer, 2 * layer + 1), (keys, values), strict=True):
                     numbers[:, i] = self.entries.stores[i].numbers(self._coarse(part, READ_PARTS))[
                         kinds
                     ]
-                read = self.entries.read(sources, store)
-                pairs = np.concatenate([read, numbers[:, None, store]], axis=1)  # [row, source, 2]
-                x, kinds, spreads = self._attend(layer, x, kinds, queries, pairs)
-                influence = _added(spreads)[:, :-1]
+                pairs = [self.entries.read(sources, store), numbers[:, None, store]]
+                seen = np.concatenate([*self._begun(layer, len(tokens)), *pairs], axis=1)
+                hidden = max(0, seen.shape[1] - (self.model.config.window or seen.shape[1]))
+                x, kinds, spreads = self._attend(layer, x, kinds, queries, seen[:, hidden:])
+                spreads = [(_of_sources(each, sources.shape[1]), rows) for each, rows in spreads]
+                influence = _added(spreads)
                 blame.note(layer, np.where(is_set, influence, 0.0), NEGLIGIBLE, spreads)
             else:
                 influence = np.zeros(sources.shape)
@@ -291,6 +293,16 @@ class Runner:
                 x, merged = self._alike(x)
                 kinds = merged[kinds]
         return Ran(numbers, x, self.model.logits(x), kinds, blame)
+
+    def _begun(self, layer: int, rows: int) -> list[Ids]:
+        """The numbers of what is in front of every text: [row, 1, 2] each."""
+        stores = self.entries.stores[2 * layer : 2 * layer + 2]
+        begun = self.model.begun[layer : layer + 1]
+        found = [
+            [store.numbers(part)[0] for store, part in zip(stores, parts, strict=True)]
+            for parts in begun
+        ]
+        return [np.broadcast_to(np.array(each), (rows, 1, 2)) for each in found]
 
     def _coarse(self, x: Bounded, parts: int = 128) -> Bounded:
         """Wider bounds, in which more rows are equal; numbers of few digits often are without."""
@@ -326,6 +338,19 @@ class Runner:
         after = self.model.written(layer, x[kinds[first]], Bounded(center, error))
         stream, merged = self._alike(after)
         return stream, merged[together], [(each.spread, each.kinds) for each in read]
+
+
+def _of_sources(spread: Array, count: int) -> Array:
+    """The columns of the earlier positions of a text: 0 of those that are not seen.
+
+    Args:
+        spread: of what a head sees, up to the position itself: [kind, source].
+        count: how many earlier positions there are.
+    """
+    found = np.zeros((len(spread), count))
+    seen = min(count, spread.shape[1] - 1)
+    found[:, count - seen :] = spread[:, spread.shape[1] - 1 - seen : -1]
+    return found
 
 
 def _added(spreads: Sequence[tuple[Array, Ids]]) -> Array:

@@ -17,6 +17,7 @@ from handcraft_check.arithmetic.leading import Leading
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import LARGEST, TINY, UNIT, Bounded, mean_error
 from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Stream
+from handcraft_check.layers.half import NO_BIT, lowest_bit
 from handcraft_check.layers.layer_norm import Ids, Matrix, Normed
 
 KEPT_UP_TO = 1 << 25
@@ -58,6 +59,14 @@ class Part:
         if key not in self.read:
             self.read[key] = self.table @ weight
         return self.read[key]
+
+    @cached_property
+    def lowest_bits(self) -> Ids:
+        """The exponents of powers of two of which all numbers are multiples: [dimension]."""
+        if "lowest bits" not in self.read:
+            found = lowest_bit(self.table).min(axis=0, initial=NO_BIT)
+            self.read["lowest bits"] = found.astype(np.float64)
+        return self.read["lowest bits"].astype(np.int64)
 
     @cached_property
     def several(self) -> Sequence[tuple[Ids, Ids]]:

@@ -13,9 +13,11 @@ from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_windows.copies import Copied, values_copied
 from handcraft_check.by_windows.sums import NormedSums, Part, Sums
 from handcraft_check.by_windows.windows import OWN, TokenSets, Window
-from handcraft_check.layers.hidden_units import mlp
 from handcraft_check.layers.layer_norm import Flags, Ids
 from handcraft_check.layers.model import Model
+
+SIMILAR = 2.0**-12
+"""Positions whose embeddings differ more in their norm, relatively, are not looked at together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +105,25 @@ class WindowModel:
                 x = self._added(Sums(x.parts, moved), bias != 0)
             normed = model.normed_sums(x, block.ln_2)
             before.append(normed)
-            units = mlp(normed, block.c_fc, block.mlp_out, activation=model.activation)
-            behind = Sums(x.parts, units)
+            behind = Sums(x.parts, model.behind_units(layer, normed))
             x = self._added(behind, block.mlp_out.terms > 0)
         last = model.normed_sums(x, model.ln_f)
-        return Ran(last.read(model.unembedding)[0], before, last)
+        return Ran(self._logits(last), before, last)
+
+    def _logits(self, x: NormedSums) -> Bounded:
+        """What is read of the last stream: [case, vocab_size]."""
+        return x.read(self.model.unembedding)[0]
+
+    def together(self, *, is_outright: bool) -> list[Ids]:
+        """Groups of positions to begin with.
+
+        Args:
+            is_outright: whether each case will have known tokens.
+        """
+        positions = self.window.positions
+        if is_outright:
+            return [np.array([position]) for position in positions.tolist()]
+        return _similar(self.found.places, positions)
 
     def _is_finite(self, layer: int, x: Sums) -> Flags:
         """Where LayerNorm in front of heads that are 0 surely is finite: [row]."""
@@ -151,3 +167,16 @@ class WindowModel:
         rounding = np.where(where, UNIT * x.size + TINY, 0.0)
         stream = replace(x.stream, error=x.error + rounding, box=x.stream.box + rounding)
         return Sums(x.parts, stream.tight())
+
+
+def _similar(places: Array, positions: Ids) -> list[Ids]:
+    """Groups of neighbouring positions whose embeddings have nearly the same norm."""
+    size = np.square(places[positions]).sum(axis=1)
+    found, first = [], 0
+    for i in range(1, len(positions) + 1):
+        if i == len(positions) or not (
+            size[first : i + 1].max() <= size[first : i + 1].min() * (1 + SIMILAR)
+        ):
+            found.append(positions[first:i])
+            first = i
+    return found

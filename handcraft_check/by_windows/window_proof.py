@@ -18,6 +18,7 @@ from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.by_cases.found import BudgetError, Found
 from handcraft_check.by_windows.copies import CELLS, copied
+from handcraft_check.by_windows.rotary_windows import RotaryWindowModel, rotary_copies
 from handcraft_check.by_windows.window_model import Cases, Ran, WindowModel, joined
 from handcraft_check.by_windows.windows import TokenSets, UnfitError, WindowMeaning
 from handcraft_check.judged import Judge, Judged
@@ -26,9 +27,6 @@ from handcraft_check.layers.model import Model
 from handcraft_check.program.answers import predicted
 from handcraft_check.program.domain import Domain
 from handcraft_check.program.meaning import Meaning
-
-SIMILAR = 2.0**-12
-"""Positions whose embeddings differ more in their norm, relatively, are not looked at together."""
 
 SMALL = 1 << 8
 """A case counts once for each block, and for each time a model has so many tokens or hidden units."""
@@ -60,14 +58,17 @@ def prove_windows(
     """
     if domain.writes > 1:
         raise UnfitError("it goes on writing")
-    if not model.regime.is_float32 or is_exact(model.wte.center):
+    is_rotary = model.config.is_rotary
+    is_known = model.regime.is_known if is_rotary else model.regime.is_float32
+    if not is_known or is_exact(model.wte.center):
         raise UnfitError("it is not in float32")
     program = WindowMeaning(meaning, domain.length)
-    heads = copied(model, token_ids, domain.length)
+    copy, make = (rotary_copies, RotaryWindowModel) if is_rotary else (copied, WindowModel)
+    heads = copy(model, token_ids, domain.length)
     sets = TokenSets(len(token_ids))
     found = Found()
     for window in program.windows(heads.winners):
-        kind = _Kind(program, WindowModel(model, heads, window, sets), token_ids, log)
+        kind = _Kind(program, make(model, heads, window, sets), token_ids, log)
         budget -= kind.run(budget)
         found = replace(found, cases=found.cases + len(kind.done))
         for at in kind.judged.worst(np.ones(len(kind.done), dtype=bool)):
@@ -132,13 +133,13 @@ class _Kind:
 
     def _first(self) -> Cases:
         """All positions and tokens, in few cases, or in many where those are few enough."""
-        positions, vocabulary = self.window.positions, self.sets.vocabulary
-        if vocabulary <= WORDS and len(positions) * vocabulary**self.atoms <= OUTRIGHT:
-            groups = self.model.add([np.array([position]) for position in positions.tolist()])
+        vocabulary, each = self.sets.vocabulary, self.model.together(is_outright=True)
+        if vocabulary <= WORDS and len(each) * vocabulary**self.atoms <= OUTRIGHT:
+            groups = self.model.add(each)
             every = np.stack(np.meshgrid(*[np.arange(vocabulary)] * self.atoms), axis=-1)
             every = every.reshape(-1, self.atoms)
             return Cases(np.repeat(groups, len(every)), np.tile(every, (len(groups), 1)))
-        groups = self.model.add(_similar(self.model.found.places, positions))
+        groups = self.model.add(self.model.together(is_outright=False))
         everything = self.sets.number(np.arange(vocabulary))
         return Cases(groups, np.full((len(groups), self.atoms), everything))
 
@@ -171,9 +172,15 @@ class _Kind:
             margins = _margins(ran.logits, answers, self.token_ids)
             return Judged(margins, np.zeros(len(margins)))
         model = self.model.model
-        return self.judge.judged(
-            ran.logits, answers, lambda rows, token: model.difference_read(ran.last.rows(rows), token)
-        )
+
+        def differences(rows: Ids, token: int) -> Bounded:
+            if not model.regime.is_half:
+                return model.difference_read(ran.last.rows(rows), token)
+            some = ran.logits[rows]
+            error = some.error[:, token, None] + some.error
+            return Bounded(some.center[:, token, None] - some.center, error)
+
+        return self.judge.judged(ran.logits, answers, differences)
 
 
 class _Divider:
@@ -224,9 +231,9 @@ class _Divider:
         found = []
         for block, normed in zip(self.model.model.blocks, ran.before, strict=True):
             normed = normed.rows(left)
-            weight = normed.behind(block.c_fc.weight)
-            tables = [self.model.product(a, weight, block.c_fc) for a in range(self.kind.atoms)]
-            found.append((normed.read(block.c_fc)[0], tables, normed.factor))
+            weight = normed.behind(block.opening.weight)
+            tables = [self.model.product(a, weight, block.opening) for a in range(self.kind.atoms)]
+            found.append((normed.read(block.opening)[0], tables, normed.factor))
         return found
 
     def _by_units(self, row: int, open_: Sequence[int]) -> tuple[int, list[Ids]] | None:
@@ -283,19 +290,6 @@ class _Divider:
         places = places.reshape(-1)
         order = np.argsort(places, kind="stable")
         return np.split(tokens[order], np.flatnonzero(np.diff(places[order])) + 1)
-
-
-def _similar(places: Array, positions: Ids) -> list[Ids]:
-    """Groups of neighbouring positions whose embeddings have nearly the same norm."""
-    size = np.square(places[positions]).sum(axis=1)
-    found, first = [], 0
-    for i in range(1, len(positions) + 1):
-        if i == len(positions) or not (
-            size[first : i + 1].max() <= size[first : i + 1].min() * (1 + SIMILAR)
-        ):
-            found.append(positions[first:i])
-            first = i
-    return found
 
 
 def _margins(logits: Bounded, answers: Ids, token_ids: Ids) -> Array:

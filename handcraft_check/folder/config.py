@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,15 @@ class Config:
         scales_scores: whether scores are divided by the square root of the width of a head.
         scales_by_layer: whether they are divided by the number of the block, from 1, besides.
         has_norm: whether there is LayerNorm in front of attention, MLP and unembedding.
-        activation: of hidden units, "gelu_new" or "relu".
+        activation: of hidden units, "gelu_new" or "relu"; in a Llama, "silu" gates a second sum.
         inner: the hidden units of each block, 0 where it has none; empty where all have as many.
+        theta: the base of the frequencies by which a Llama rotates queries and keys; None for a model
+            that embeds positions.
+        kv_heads: how many heads of a Llama have keys and values of their own.
+        head_dim: the width of a head of a Llama.
+        window: how many positions a position sees, itself among them; None for all before it.
+        begin: the id of the token in front of every text; None where there is none.
+        is_tied: whether the unembedding is the embedding.
     """
 
     n_layer: int
@@ -97,6 +105,32 @@ class Config:
     has_norm: bool = True
     activation: str = "gelu_new"
     inner: tuple[int, ...] = ()
+    theta: float | None = None
+    kv_heads: int = 0
+    head_dim: int = 0
+    window: int | None = None
+    begin: int | None = None
+    is_tied: bool = True
+
+    @property
+    def is_rotary(self) -> bool:
+        """Whether it is a Llama: queries and keys are rotated, and a norm subtracts no mean."""
+        return self.theta is not None
+
+    @property
+    def head_width(self) -> int:
+        """The width of one head."""
+        return self.head_dim or self.n_embd // self.n_head
+
+    @property
+    def lead(self) -> int:
+        """How many tokens are in front of every text."""
+        return int(self.begin is not None)
+
+    @property
+    def longest(self) -> int:
+        """The most tokens of a text."""
+        return self.n_positions - self.lead
 
     def units(self, layer: int) -> int:
         """The hidden units of one block."""
@@ -112,39 +146,19 @@ class Config:
         if not isinstance(data, dict):
             raise CheckError("it is not an object", where=where)
 
-        def whole(key: str, default: int | None = None) -> int:
-            value = data.get(key, default)
-            value = default if value is None else value
-            if type(value) is not int or not 0 < value <= 1 << 24:
-                raise CheckError(f"{key} is {value!r}, not a whole number above 0", where=where)
-            return value
-
-        def flag(key: str, *, default: bool) -> bool:
-            value = data.get(key, default)
-            if not isinstance(value, bool):
-                raise CheckError(f"{key} is {value!r}, not true or false", where=where)
-            return value
-
-        unknown = sorted(data.keys() - KEYS)
-        if unknown:
+        whole, flag = partial(whole_number, data, where), partial(true_or_false, data, where)
+        check_keys(data, KEYS, where)
+        if data.get("model_type") != "gpt2":
             raise CheckError(
-                f"the checker does not know the key {unknown[0]!r}",
+                f"model_type is {data.get('model_type')!r}; the checker knows gpt2, llama and mistral",
                 where=where,
-                fix="prove a GPT-2 of Hugging Face: handcraft compile PROGRAM --format huggingface",
             )
-        known = {"model_type": "gpt2", "activation_function": "gelu_new"}
-        for key, expected in known.items():
-            if data.get(key, expected if key != "model_type" else None) != expected:
-                raise CheckError(
-                    f"{key} is {data.get(key)!r}; the checker knows {expected!r}", where=where
-                )
+        check_values(data, {"activation_function": "gelu_new"}, where)
         if flag("reorder_and_upcast_attn", default=False) or flag("add_cross_attention", default=False):
             raise CheckError("it attends in a way that the checker does not know", where=where)
         if not flag("tie_word_embeddings", default=True):
             raise CheckError("its unembedding is not tied", where=where)
-        epsilon = data.get("layer_norm_epsilon", 1e-5)
-        if not isinstance(epsilon, float) or not 1e-12 <= epsilon < 1:
-            raise CheckError(f"layer_norm_epsilon is {epsilon!r}", where=where)
+        epsilon = epsilon_of(data, "layer_norm_epsilon", 1e-5, where)
         width = whole("n_embd")
         found = cls(
             whole("n_layer"),
@@ -153,7 +167,7 @@ class Config:
             whole("n_inner", 4 * width),
             whole("n_positions"),
             whole("vocab_size"),
-            float(np.float32(epsilon)),
+            epsilon,
             flag("scale_attn_weights", default=True),
             flag("scale_attn_by_inverse_layer_idx", default=False),
         )
@@ -180,9 +194,7 @@ class Config:
         for name, known in KNOWN.items():
             if given[name] not in known:
                 raise CheckError(f"{name} is {given[name]!r}; the checker knows {known}", where)
-        epsilon = given["norm_epsilon"]
-        if not isinstance(epsilon, float) or not 1e-12 <= epsilon < 1:
-            raise CheckError(f"norm_epsilon is {epsilon!r}", where)
+        epsilon = epsilon_of(given, "norm_epsilon", None, where)
         n_head, width, positions, vocabulary = sizes
         found = cls(
             len(inner),
@@ -191,7 +203,7 @@ class Config:
             max(inner),
             positions,
             vocabulary,
-            float(np.float32(epsilon)),
+            epsilon,
             *flags,
             given["norm"] == "layer",
             {"relu": "relu", "gelu_tanh": "gelu_new"}[given["activation"]],
@@ -203,6 +215,69 @@ class Config:
     def _check(self, where: str) -> None:
         if self.n_embd % self.n_head:
             raise CheckError(f"n_embd={self.n_embd} is no multiple of n_head={self.n_head}", where)
+
+
+def whole_number(data: dict[str, Any], where: str, key: str, default: int | None = None) -> int:
+    """A size in a config, or its default where it is left out or null.
+
+    Raises:
+        CheckError: it is no whole number above 0, or too large.
+    """
+    value = data.get(key)
+    value = default if value is None else value
+    if type(value) is not int or not 0 < value <= SIZES_UP_TO:
+        raise CheckError(f"{key} is {value!r}, not a whole number above 0", where=where)
+    return value
+
+
+def true_or_false(data: dict[str, Any], where: str, key: str, *, default: bool) -> bool:
+    """A flag in a config.
+
+    Raises:
+        CheckError: it is neither true nor false.
+    """
+    value = data.get(key, default)
+    if not isinstance(value, bool):
+        raise CheckError(f"{key} is {value!r}, not true or false", where=where)
+    return value
+
+
+def epsilon_of(data: dict[str, Any], key: str, default: float | None, where: str) -> float:
+    """What a norm adds, as float32.
+
+    Raises:
+        CheckError: it has no sense.
+    """
+    epsilon = data.get(key, default)
+    if not isinstance(epsilon, float) or not 1e-12 <= epsilon < 1:
+        raise CheckError(f"{key} is {epsilon!r}", where)
+    return float(np.float32(epsilon))
+
+
+def check_keys(data: dict[str, Any], known: Collection[str], where: str) -> None:
+    """Raise where a config has a key that may change what is computed, and is not read.
+
+    Raises:
+        CheckError: it has.
+    """
+    unknown = sorted(data.keys() - set(known))
+    if unknown:
+        raise CheckError(
+            f"the checker does not know the key {unknown[0]!r}",
+            where=where,
+            fix="prove a GPT-2 of Hugging Face: handcraft compile PROGRAM --format huggingface",
+        )
+
+
+def check_values(data: dict[str, Any], known: Mapping[str, Any], where: str) -> None:
+    """Raise where a key of a config has another value than the only one that the checker knows.
+
+    Raises:
+        CheckError: it has.
+    """
+    for key, expected in known.items():
+        if data.get(key, expected) != expected:
+            raise CheckError(f"{key} is {data.get(key)!r}; the checker knows {expected!r}", where=where)
 
 
 def check_dtype(data: Any, stored: Collection[str], claimed: Collection[str], where: str) -> None:

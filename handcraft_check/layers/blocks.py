@@ -14,6 +14,7 @@ from handcraft_check.arithmetic.rounding import (
     as_factor,
 )
 from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.rotary import Rotary
 from handcraft_check.layers.scores import Matching
 from handcraft_check.layers.zeros import Heads
 
@@ -22,7 +23,8 @@ from handcraft_check.layers.zeros import Heads
 class Block:
     """The tensors of one block, without what is exactly 0.
 
-    Gain and bias of LayerNorm are known up to an error.
+    Gain and bias of LayerNorm are known up to an error. A block of a Llama has gated units and rotates
+    queries and keys.
     """
 
     ln_1: tuple[Bounded, Bounded]
@@ -30,6 +32,13 @@ class Block:
     ln_2: tuple[Bounded, Bounded]
     c_fc: Matrix
     mlp_out: Matrix
+    gate: Matrix | None = None
+    rotary: Rotary | None = None
+
+    @property
+    def opening(self) -> Matrix:
+        """What decides whether hidden units are on."""
+        return self.c_fc if self.gate is None else self.gate
 
     @cached_property
     def matching(self) -> Matching:

@@ -68,10 +68,21 @@ class Model:
         is_exact: bool = False,
     ) -> None:
         self.config, self.regime = config, regime
-        weights = Weights.read(config, tensors, regime, is_exact=is_exact)
+        weights = self.read_weights(config, tensors, regime, is_exact=is_exact)
         self.wte, self.wpe, self.blocks = weights.wte, weights.wpe, weights.blocks
         self.ln_f, self.unembedding = weights.ln_f, weights.unembedding
         self.no_directions = Along(np.zeros((0, config.n_embd)))
+
+    def read_weights(
+        self, config: Config, tensors: Mapping[str, Array], regime: Regime, *, is_exact: bool
+    ) -> Weights:
+        """All of them."""
+        return Weights.read(config, tensors, regime, is_exact=is_exact)
+
+    @property
+    def begun(self) -> list[tuple[Bounded, Bounded]]:
+        """Keys and values, in each layer, of what is in front of every text; empty for nothing."""
+        return []
 
     @property
     def activation(self) -> Activation:
@@ -84,6 +95,11 @@ class Model:
             return sums_not_normed(x)
         gain, bias = (each.center for each in weights)
         return layer_norm_of_sums(x, gain, bias, self.config.epsilon)
+
+    def behind_units(self, layer: int, x: NormedSums) -> Stream:
+        """The stream behind hidden units that read such sums, before the addition is rounded."""
+        block = self.blocks[layer]
+        return mlp(x, block.c_fc, block.mlp_out, activation=self.activation)
 
     def within(self, regime: Regime) -> Model:
         """The same weights in a regime that differs in how attention is computed."""
@@ -108,7 +124,7 @@ class Model:
         normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
         return normed.in_use(self.regime, gain.error, bias.error)
 
-    def _read(self, x: Stream, norm: tuple[Bounded, Bounded], *matrices: Matrix) -> list[Bounded]:
+    def read(self, x: Stream, norm: tuple[Bounded, Bounded], *matrices: Matrix) -> list[Bounded]:
         """Products of what a stream is normalized to: [row, n_embd] -> [row, out] each."""
         if not self.regime.is_half:
             normed = self._normed(x, norm)
@@ -129,14 +145,16 @@ class Model:
         ends = np.cumsum([0, *(len(matrix.bias) for matrix in matrices)]).tolist()
         return [found[:, start:stop] for start, stop in pairwise(ends)]
 
-    def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
+    def attend_from(self, layer: int, x: Stream, position: int = 0) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each.
+
+        They do not depend on the position but through the stream.
 
         Queries and keys have two numbers more, for what their errors have in common.
         """
         block, heads = self.blocks[layer], self.blocks[layer].heads
         if self.regime.is_half or self.regime.factors is not None:
-            matching, values = self._read(x, block.ln_1, heads.matching, heads.moving)
+            matching, values = self.read(x, block.ln_1, heads.matching, heads.moving)
             queries, keys = block.matching.boxes(matching)
         else:
             normed = self._normed(x, block.ln_1)
@@ -174,7 +192,7 @@ class Model:
         return scaled(dot, largest, factor)
 
     def all_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
-        """The scores of all destinations and sources, in float32.
+        """The scores of all destinations and sources.
 
         Args:
             layer: the number of the block.
@@ -190,12 +208,14 @@ class Model:
         error = np.abs(query) @ key_error + query_error @ most
         terms = self.blocks[layer].heads.terms[:, None, None] + 2
         error += product_error((np.abs(query) + query_error) @ most, terms)
-        return scaled(Bounded(center, error), np.abs(center) + error, self._scale(layer))
+        dot, factor = Bounded(center, error), self._scale(layer)
+        if self.regime.is_half:
+            return half_scores(dot, factor, self.regime)
+        return scaled(dot, np.abs(center) + error, factor)
 
     def _scale(self, layer: int) -> float:
         """What products of queries and keys are multiplied by."""
-        width = self.config.n_embd // self.config.n_head
-        factor = float(1 / np.sqrt(width)) if self.config.scales_scores else 1.0
+        factor = float(1 / np.sqrt(self.config.head_width)) if self.config.scales_scores else 1.0
         return factor / (layer + 1) if self.config.scales_by_layer else factor
 
     def written(self, layer: int, x: Stream, out: Bounded) -> Stream:
@@ -259,21 +279,28 @@ class Model:
         """The last residual stream behind one text: [position] -> [1, n_embd]."""
         rows = [self.embed(ids[i : i + 1], i) for i in range(len(ids))]
         for layer in range(self.config.n_layer):
-            read = [self.attend_from(layer, x) for x in rows]
+            read = [self.attend_from(layer, x, i) for i, x in enumerate(rows)]
+            before = self.begun[layer : layer + 1]
             after = []
             for i, x in enumerate(rows):
-                keys, values = (stacked([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
-                query = stacked([read[i][0]] * (i + 1))
-                scores = self.pair_scores(layer, query, keys)  # [source, head]
-                if scores.error.max(initial=0.0) > BLURRED:
-                    best = scores.center.argmax(axis=0), np.arange(scores.center.shape[1])
-                    scores = self.pair_scores(layer, query, keys, keys.center[best][None])
-                read_by = Bounded(scores.center.T[None], scores.error.T[None])
-                seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
-                _, out = self.attention(read_by, seen)
+                first = max(0, i + 1 + len(before) - (self.config.window or i + 2))
+                sources = [*before, *(parts[1:] for parts in read[: i + 1])][first:]
+                keys, values = (stacked([parts[k] for parts in sources]) for k in (0, 1))
+                out = self.read_by(layer, read[i][0], keys, values)
                 after.append(self.feed_forward(layer, self.written(layer, x, out)))
             rows = after
         return rows[-1]
+
+    def read_by(self, layer: int, query: Bounded, keys: Bounded, values: Bounded) -> Bounded:
+        """What heads read at one position: [1, head, dimension], [source, ...] -> [1, ...]."""
+        query = stacked([query] * len(keys.center))
+        scores = self.pair_scores(layer, query, keys)  # [source, head]
+        if scores.error.max(initial=0.0) > BLURRED:
+            best = scores.center.argmax(axis=0), np.arange(scores.center.shape[1])
+            scores = self.pair_scores(layer, query, keys, keys.center[best][None])
+        read_by = Bounded(scores.center.T[None], scores.error.T[None])
+        seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
+        return self.attention(read_by, seen)[1]
 
     def feed_forward(self, layer: int, x: Stream) -> Stream:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
@@ -300,7 +327,7 @@ class Model:
 
     def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
-        return self._read(x, self.ln_f, self.unembedding)[0]
+        return self.read(x, self.ln_f, self.unembedding)[0]
 
     def margins(self, x: Stream, logits: Bounded, ids: Ids) -> Array:
         """How far one logit of each row surely is above all others: [row].
@@ -363,8 +390,8 @@ class Model:
     def _differences(self) -> list[Matrix]:
         """For each token, its unembedding minus that of each token."""
         none = np.zeros(self.config.vocab_size)
-        wte = self.wte.center
-        return [Matrix(wte[token][:, None] - wte.T, none) for token in range(len(none))]
+        weight = self.unembedding.weight
+        return [Matrix(weight[:, token, None] - weight, none) for token in range(len(none))]
 
 
 def _columns(parts: Sequence[Bounded]) -> tuple[list[Array], list[Array]]:

@@ -18,6 +18,85 @@ from handcraft_check.layers.blocks import Block, matrix_in_use, weights_in_use
 from handcraft_check.layers.layer_norm import Matrix
 from handcraft_check.layers.zeros import Heads, units_in_use
 
+FILE, HEAD = "model.safetensors", "lm_head.weight"
+
+
+class Tensors:
+    """The tensors of a file that are not taken yet.
+
+    Args:
+        config: the sizes of the model.
+        tensors: as the file has them; they are rounded to the steps of the regime.
+        prefix: of the names in the file, but for the unembedding.
+        regime: in which the model runs.
+        is_exact: whether bounds are computed in `Exact` numbers in place of float64.
+
+    Raises:
+        CheckError: a tensor is there with the prefix and without.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tensors: Mapping[str, Array],
+        prefix: str,
+        regime: Regime,
+        *,
+        is_exact: bool = False,
+    ) -> None:
+        self.config, self.regime, self.is_exact = config, regime, is_exact
+        self.given = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+        if len(self.given) < len(tensors):
+            raise CheckError("a tensor is there with a prefix and without", where=FILE)
+        self.left = set(self.given)
+
+    def take(self, name: str, *shape: int) -> Bounded:
+        """One tensor, as the regime uses it.
+
+        Raises:
+            CheckError: it is missing or has another shape, a number is too large for the regime, or a
+                row cannot be divided into its blocks.
+        """
+        if name not in self.left:
+            raise CheckError(f"there is no tensor {name!r}", where=FILE)
+        self.left.remove(name)
+        tensor = self.given[name]
+        if tensor.shape != shape:
+            raise CheckError(f"{name} has the shape {tensor.shape}, not {shape}", where=FILE)
+        if self.regime.blocks:
+            step = lcm(SIZE, self.config.n_head)
+            is_out_first = self.config.is_rotary or name == "wte.weight"
+            tensor = _in_blocks(name, tensor, self.regime.blocks, step, is_out_first=is_out_first)
+        found = weights_in_use(tensor, self.regime)
+        if not np.isfinite(found.error).all():
+            raise CheckError(
+                f"{name} has a number that is too large for {self.regime.steps.name}", where=FILE
+            )
+        if self.is_exact:
+            return Bounded(exactly(found.center), exactly(found.error))
+        return found
+
+    def check_tied(self, name: str) -> None:
+        """Raise where the file has an unembedding other than the embedding of this name.
+
+        Raises:
+            CheckError: they differ.
+        """
+        if HEAD in self.left and not np.array_equal(self.given[HEAD], self.given[name]):
+            raise CheckError(f"{HEAD} is not {name}", where=FILE)
+        self.left.discard(HEAD)
+
+    def check_all_taken(self) -> None:
+        """Raise where the file has more tensors than the model.
+
+        Raises:
+            CheckError: it has.
+        """
+        if self.left:
+            raise CheckError(
+                f"there is a tensor {min(self.left)!r}, which the model has not", where=FILE
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class Weights:
@@ -54,29 +133,8 @@ class Weights:
                 regime, or a row cannot be divided into its blocks.
         """
         prefix = "transformer." if "transformer.wte.weight" in tensors else ""
-        left = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-        if len(left) < len(tensors):
-            raise CheckError("a tensor is there with a prefix and without", where="model.safetensors")
-        lm_head = left.pop("lm_head.weight", None)
-        width = config.n_embd
-
-        def take(name: str, *shape: int) -> Bounded:
-            if name not in left:
-                raise CheckError(f"there is no tensor {name!r}", where="model.safetensors")
-            tensor = left.pop(name)
-            if tensor.shape != shape:
-                raise CheckError(
-                    f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
-                )
-            if regime.blocks:
-                tensor = _in_blocks(name, tensor, regime.blocks, lcm(SIZE, config.n_head))
-            found = weights_in_use(tensor, regime)
-            if not np.isfinite(found.error).all():
-                raise CheckError(
-                    f"{name} has a number that is too large for {regime.steps.name}",
-                    where="model.safetensors",
-                )
-            return Bounded(exactly(found.center), exactly(found.error)) if is_exact else found
+        left = Tensors(config, tensors, prefix, regime, is_exact=is_exact)
+        width, take = config.n_embd, left.take
 
         def norm(name: str) -> tuple[Bounded, Bounded]:
             if not config.has_norm:
@@ -101,8 +159,7 @@ class Weights:
             )
 
         wte = take("wte.weight", config.vocab_size, width)
-        if lm_head is not None and not np.array_equal(lm_head, tensors[f"{prefix}wte.weight"]):
-            raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
+        left.check_tied("wte.weight")
         wpe = take("wpe.weight", config.n_positions, width)
         blocks = [
             Block(
@@ -118,26 +175,30 @@ class Weights:
             for i in range(config.n_layer)
         ]
         ln_f = norm("ln_f")
-        if left:
-            raise CheckError(
-                f"there is a tensor {min(left)!r}, which the model has not", where="model.safetensors"
-            )
-        none = np.zeros(config.vocab_size)
-        transposed = Bounded(wte.center.T.copy(), wte.error.T.copy())
-        return cls(wte, wpe, blocks, ln_f, matrix_in_use(transposed, Bounded(none, none), regime))
+        left.check_all_taken()
+        return cls(wte, wpe, blocks, ln_f, without_bias(wte, regime))
 
 
-def _in_blocks(name: str, tensor: Array, format: str, step: int) -> Array:
+def without_bias(rows: Bounded, regime: Regime) -> Matrix:
+    """The product with each row of a tensor, as a matrix without bias: [out, in]."""
+    none = np.zeros(len(rows.center))
+    transposed = Bounded(rows.center.T.copy(), rows.error.T.copy())
+    return matrix_in_use(transposed, Bounded(none, none), regime)
+
+
+def _in_blocks(name: str, tensor: Array, format: str, step: int, *, is_out_first: bool) -> Array:
     """A tensor as a file with blocks has it.
 
-    GGUF has matrices transposed: a row is what one number of the product reads. Embeddings of tokens
-    are rows as they are. Embeddings of positions, and what is no matrix, stay in float32.
+    In GGUF a row is what one number of the product reads, as matrices of Llama and embeddings of tokens
+    have it, and those of GPT-2 transposed. Embeddings of positions, and what is no matrix, stay in
+    float32.
 
     Args:
         name: of the tensor.
         tensor: of any shape.
         format: of the blocks.
         step: of widths that can be divided into blocks and into heads.
+        is_out_first: whether its rows are those of the blocks.
 
     Raises:
         CheckError: its rows cannot be divided into blocks, or a number becomes one or another in them,
@@ -145,23 +206,21 @@ def _in_blocks(name: str, tensor: Array, format: str, step: int) -> Array:
     """
     if tensor.ndim < 2 or name == "wpe.weight":
         return tensor
-    rows = tensor if name == "wte.weight" else tensor.T
+    rows = tensor if is_out_first else tensor.T
     if rows.shape[1] % SIZE:
         raise CheckError(
             f"{name} has {rows.shape[1]} numbers a row, and {format} has blocks of {SIZE}",
-            where="model.safetensors",
+            where=FILE,
             fix=f"compile it with --n-embd {-(-rows.shape[1] // step) * step}",
         )
     found, *others = in_blocks(rows, format)
     if not np.isfinite(found).all():
-        raise CheckError(
-            f"{name} has a number that is too large for {format}", where="model.safetensors"
-        )
+        raise CheckError(f"{name} has a number that is too large for {format}", where=FILE)
     if any((found != other).any() for other in others):
         raise CheckError(
             f"{name} has a number that {format} rounds up or down: a product and a sum decide "
             "it, which some compilers round once and others twice",
-            where="model.safetensors",
+            where=FILE,
             fix="prove it in q8_0, which has no such numbers",
         )
-    return found if name == "wte.weight" else np.ascontiguousarray(found.T)
+    return found if is_out_first else np.ascontiguousarray(found.T)

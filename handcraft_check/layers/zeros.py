@@ -61,7 +61,7 @@ class Heads:
         is_matched, is_moved = is_used[0] | is_used[1], is_used[2]
         left = np.flatnonzero((is_matched | is_moved).any(axis=1))
         firsts = left[:, None] * (width // heads)
-        matched, moved = _places(is_matched[left], firsts), _places(is_moved[left], firsts)
+        matched, moved = places_of(is_matched[left], firsts), places_of(is_moved[left], firsts)
         keys, values = (np.where(at < 0, -1, at + n * width) for n, at in ((1, matched), (2, moved)))
         out = c_proj.of_rows(moved.ravel())
         return cls(
@@ -92,7 +92,7 @@ def reads(matrix: Matrix) -> Flags:
     return np.asarray((matrix.weight != 0).any(axis=0) | (matrix.bias != 0))
 
 
-def _places(flags: Flags, firsts: Ids) -> Ids:
+def places_of(flags: Flags, firsts: Ids) -> Ids:
     """The columns that are set, and -1 behind them: [head, dimension] -> [head, most of any head]."""
     most = int(flags.sum(axis=1).max(initial=0))
     order = np.argsort(~flags, axis=1, kind="stable")[:, :most]

@@ -9,8 +9,8 @@ import pytest
 from judges import judge
 
 from handcraft import complete
-from handcraft.formats.huggingface.config_json import ALIASES, CONFIG, DEFAULTS
-from handcraft.formats.huggingface.config_keys import KEYS
+from handcraft.formats.huggingface.config_json import ALIASES, DEFAULTS
+from handcraft.formats.huggingface.config_keys import CONFIG_KEYS
 from handcraft.formats.huggingface.read_repository import read_huggingface
 
 torch = judge("torch")
@@ -215,7 +215,7 @@ def test_an_old_file_with_masks_and_a_copy_of_the_embedding_is_read(tmp_path):
 
 def test_what_config_json_leaves_out_is_as_in_transformers():
     config = transformers.GPT2Config()
-    absent = KEYS[CONFIG].absent
+    absent = CONFIG_KEYS["gpt2"].absent
     assert absent.keys() > DEFAULTS.keys()
     assert {name: getattr(config, name) for name in absent} == absent
     assert {name: config.attribute_map[other] for name, other in ALIASES.items()} == {

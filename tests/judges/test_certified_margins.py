@@ -15,7 +15,7 @@ from judges import judge
 from sweeps import DEEP
 
 from handcraft.cli.shipped import shipped_proofs
-from handcraft.formats.onnx_file import write_onnx
+from handcraft.formats.onnx.onnx_file import write_onnx
 from handcraft_check.claim import read_claim
 from handcraft_check.prove import prove
 

@@ -15,7 +15,7 @@ from handcraft.architecture import BLOCK, GPT2
 from handcraft.compiler import complete
 from handcraft.dtype import numpy_dtype
 from handcraft.errors import CheckpointError
-from handcraft.formats.gguf_file import write_gguf
+from handcraft.formats.gguf.gguf_file import write_gguf
 from handcraft.model import Model, Shape
 from handcraft.vocabulary import Vocabulary
 

@@ -14,7 +14,7 @@ from judges import IMPLEMENTATIONS, gpt2_in_memory, judge
 
 from handcraft import Program, compile_program, load, predict, save
 from handcraft.architecture import BLOCK, GPT2
-from handcraft.formats.onnx_file import write_onnx
+from handcraft.formats.onnx.onnx_file import write_onnx
 from handcraft.model import Model, Shape, attend, valid_positions
 from handcraft.vocabulary import Vocabulary
 

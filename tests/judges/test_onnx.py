@@ -19,8 +19,8 @@ from handcraft import Program, compile_program, predict
 from handcraft.architecture import BLOCK, GPT2
 from handcraft.dtype import numpy_dtype
 from handcraft.errors import CheckpointError
-from handcraft.formats import onnx_file
-from handcraft.formats.onnx_file import write_onnx
+from handcraft.formats.onnx import onnx_file
+from handcraft.formats.onnx.onnx_file import write_onnx
 from handcraft.model import Model, Shape
 from handcraft.vocabulary import Vocabulary
 

@@ -41,6 +41,20 @@ def test_random_programs_agree_in_gpt2(program):
     assert_agreement(compiled(program, "gpt2", positions="one-hot"), **FEWER)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@settings(max_examples=sweep(60))
+@given(program=PROGRAMS)
+def test_random_programs_agree_in_a_llama(dtype, program):
+    assert_agreement(compiled(program, "llama", dtype=dtype), **FEWER)
+
+
+@pytest.mark.parametrize("tokens", ["one-hot", "binary"])
+@settings(max_examples=sweep(40))
+@given(program=CROWDED)
+def test_crowded_programs_agree_in_a_llama(tokens, program):
+    assert_agreement(compiled(program, "llama", tokens=tokens), **FEWER)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("positions", ["binary", "sinusoidal"])
 @settings(max_examples=sweep(30))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from handcraft import compile_program, disguise
 from handcraft.disguise import Distract, Match, Pad, Permute, Rotate, Split, Superpose, carried_weights
 from handcraft.disguise.draft import draft_of
+from handcraft.errors import LayoutError, PrecisionError
 from handcraft.testing.strategies import rule_programs
 from handcraft.verify import every_context
 
@@ -27,11 +28,23 @@ TRANSFORMS = st.lists(
 )
 
 
+def disguised(compiled, transforms, seed):
+    """The disguise, where it is not refused.
+
+    Two rotations beside ballast may lose an answer, and a padding may ask for fewer blocks than there
+    are.
+    """
+    try:
+        return disguise(compiled, transforms, seed=seed, untie=True)
+    except (LayoutError, PrecisionError):
+        reject()
+
+
 @settings(max_examples=15, deadline=None)
 @given(rule_programs(max_tokens=4, max_context=5, max_rules=4), TRANSFORMS, st.integers(0, 99))
 def test_a_disguised_program_answers_as_the_oracle_means(program, transforms, seed):
     compiled = compile_program(program, positions="auto")
-    made = disguise(compiled, transforms, seed=seed, untie=True)
+    made = disguised(compiled, transforms, seed)
     assert made.after.passed
     tokens = program.vocabulary.tokens
     for batch in every_context(made.model, program.context):
@@ -44,7 +57,7 @@ def test_a_disguised_program_answers_as_the_oracle_means(program, transforms, se
 @given(rule_programs(max_tokens=4, max_context=5, max_rules=3), TRANSFORMS, st.integers(0, 99))
 def test_the_original_is_found_again_in_the_disguise(program, transforms, seed):
     compiled = compile_program(program, positions="auto")
-    made = disguise(compiled, transforms, seed=seed, untie=True)
+    made = disguised(compiled, transforms, seed)
     old, new = {}, {}
     numbers = compiled.model.vocabulary.numbers
     ids = np.random.default_rng(seed).choice(numbers, size=(8, program.context))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from handcraft.architecture import architecture_named
+from handcraft.architecture import Architecture, architecture_named, llama
 from handcraft.circuits import Circuits
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import DTYPE, TOLERANCE, Json, Lines, Named, Positions
@@ -56,6 +57,11 @@ PROVABLE_HELP = (
     "In half precision, take the smallest model that can be proved with every step rounded, not the "
     "smallest that answers right."
 )
+KV_HELP = "Heads with keys and values of their own (llama)."
+THETA_HELP = "The base of the frequencies of RoPE (llama); by default 10000."
+EPSILON_HELP = "What RMSNorm adds to the mean square (llama); by default 1e-6."
+WINDOW_HELP = "How many positions a position sees, as in Mistral (llama); by default all."
+UNTIED_HELP = "Give the unembedding a matrix of its own (llama)."
 FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface; for block, safetensors."
 
 DEFAULTS: dict[str, Any] = {
@@ -80,7 +86,8 @@ def compile_(
     architecture: Annotated[
         str | None,
         typer.Option(
-            help="The target architecture: gpt2 or block. By default gpt2; for expressions, block.",
+            help="The target architecture: gpt2, block or llama. By default gpt2; for expressions, "
+            "block.",
             show_default=False,
         ),
     ] = None,
@@ -93,10 +100,16 @@ def compile_(
     n_embd: Annotated[int | None, typer.Option(min=1, help="Width of the residual stream.")] = None,
     n_head: Annotated[int | None, typer.Option(min=1, help="Heads in each block.")] = None,
     head_dim: Annotated[int | None, typer.Option(min=1, help="Width of a head.")] = None,
+    n_kv_head: Annotated[int | None, typer.Option(min=1, help=KV_HELP)] = None,
+    theta: Annotated[float | None, typer.Option(help=THETA_HELP)] = None,
+    epsilon: Annotated[float | None, typer.Option(help=EPSILON_HELP)] = None,
+    window: Annotated[int | None, typer.Option(min=1, help=WINDOW_HELP)] = None,
+    untied: Annotated[bool, typer.Option("--untied", help=UNTIED_HELP)] = False,
     like: Annotated[
         str | None,
         typer.Option(
-            help="Fill the shape of gpt2-small, -medium, -large or -xl with zeros around the program."
+            help="Fill the shape of gpt2-small, -medium, -large or -xl, or of the Llamas stories260k, "
+            "stories15m or tinyllama, with zeros around the program."
         ),
     ] = None,
     token_ids: Annotated[
@@ -147,11 +160,14 @@ def compile_(
         found.folder is not None and found.folder.values is not None
     )
     options: dict[str, Any] = {
-        "architecture": architecture or ("block" if is_values else "gpt2"),
+        "architecture": _target(
+            architecture or ("block" if is_values else "gpt2"),
+            {"theta": theta, "epsilon": epsilon, "window": window, "untied": untied or None},
+        ),
         "dtype": dtype,
         "positions": positions,
         "n_positions": n_positions,
-        "sizes": Sizes(n_embd=n_embd, n_head=n_head, head_dim=head_dim),
+        "sizes": Sizes(n_embd, n_head, head_dim, n_kv_head),
         "like": like,
         "tokens": tokens,
         "reuse": reuse,
@@ -243,6 +259,24 @@ def compile_(
         print(made)
     elif made.passes:
         print(made.optimized)
+
+
+def _target(name: str, facts: Mapping[str, Any]) -> str | Architecture:
+    """The architecture that is asked for.
+
+    Raises:
+        CommandError: one that is no Llama is asked for facts of Llamas.
+    """
+    asked = {fact: value for fact, value in facts.items() if value is not None}
+    if not asked:
+        return name
+    if not architecture_named(name).is_rotary:
+        raise CommandError(
+            f"--{next(iter(asked))} is for a Llama, and the architecture is {name}",
+            fix=f"leave out --{next(iter(asked))}, or add --architecture llama",
+        )
+    tied = not asked.pop("untied", False)
+    return llama(tied=tied, **asked)
 
 
 def _show(

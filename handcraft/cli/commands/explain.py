@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from handcraft.cli.completion import known_programs
-from handcraft.cli.options import Json, Lines
+from handcraft.cli.options import ARCHITECTURE, Json, Lines
 from handcraft.cli.printing import note, print_json
-from handcraft.cli.sources import compile_found, find, subject_found
+from handcraft.cli.sources import check_not_compiled, compile_found, find, subject_found
 from handcraft.cli.weight_table import print_table
 from handcraft.display import count
 from handcraft.errors import CommandError
@@ -69,6 +69,7 @@ def explain(
     nonzero: Annotated[
         bool, typer.Option("--nonzero", help="Every weight of the tensor that is not 0.")
     ] = False,
+    architecture: Annotated[str | None, ARCHITECTURE] = None,
     json_: Json = False,
 ) -> None:
     """Explain one prediction, or what weights stand for and which rules they serve.
@@ -91,7 +92,7 @@ def explain(
                 f"a prompt and what is about weights are both given: {shlex.join(unused)}",
                 fix=f"leave out --prompt, or {shlex.join(unused)}",
             )
-        _show_prediction(_explained(name, lines or (), prompt), _form(form, json_))
+        _show_prediction(_explained(name, lines or (), prompt, architecture), _form(form, json_))
         return
     if form is not None:
         raise CommandError(
@@ -100,7 +101,11 @@ def explain(
     tensor, index = (rest[0], _numbers(rest[1:])) if rest else (None, ())
     found = find(name, lines or ())
     note(found.note)
-    weights = found.folder.weights if found.folder else compile_found(found.source).weights
+    if found.folder is not None:
+        check_not_compiled(found.folder.folder, {"architecture": architecture})
+        weights = found.folder.weights
+    else:
+        weights = compile_found(found.source, architecture=architecture).weights
     if rule is not None:
         _show_rule(weights, rule, tensor, index, json_)
     elif tensor is None:
@@ -124,18 +129,21 @@ def _form(wanted: str | None, as_json: bool) -> str:
     return form
 
 
-def _explained(name: str | None, lines: Sequence[str], prompt: str) -> Explanation:
+def _explained(
+    name: str | None, lines: Sequence[str], prompt: str, architecture: str | None
+) -> Explanation:
     """The answer after a prompt explained, also for a folder without handcraft.json."""
     from handcraft.explain import explain_prediction
 
     if name is not None and not lines and Path(name).is_dir():
         from handcraft.formats import is_checkpoint, subject_of
 
+        check_not_compiled(name, {"architecture": architecture})
         if not is_checkpoint(Path(name)):
             return explain_prediction(subject_of(name), prompt)
     found = find(name, lines)
     note(found.note)
-    return explain_prediction(subject_found(found), prompt)
+    return explain_prediction(subject_found(found, architecture=architecture), prompt)
 
 
 def _show_prediction(explanation: Explanation, form: str) -> None:

@@ -74,7 +74,7 @@ def run(
         raise
     added = len(loaded.model.vocabulary.split(answer))
     read = len(loaded.model.vocabulary.split(text)) + added - 1
-    note(sliding_note(loaded.source, loaded.model.shape.n_positions, read))
+    note(sliding_note(loaded.source, loaded.model.context, read))
     if n is not None and added < n:
         note(f"nothing is promised after {added} of {n} tokens; --regardless continues")
     if json_:

@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
+from handcraft.architecture import architecture_named
 from handcraft.cli.interrupt import Interrupted
+from handcraft.cli.options import ARCHITECTURE
 from handcraft.cli.watching import PAUSE, State, saves, state_of
 from handcraft.draw import format_of
 from handcraft.errors import CommandError
@@ -31,6 +33,7 @@ def watch(
     prompt: Annotated[
         str | None, typer.Option(help="Explain the answer after this text too.", show_default=False)
     ] = None,
+    architecture: Annotated[str | None, ARCHITECTURE] = None,
 ) -> None:
     """Compile, verify and draw a program now and on every save, until Ctrl-C.
 
@@ -59,6 +62,9 @@ def watch(
     steps = [["verify", program], ["draw", program, "-o", str(picture)]]
     if prompt is not None:
         steps.append(["explain", program, "--prompt", prompt])
+    if architecture is not None:
+        architecture_named(architecture)
+        steps = [[*step, "--architecture", architecture] for step in steps]
     try:
         for number, state in enumerate(saves(path)):
             _say(f"{'saved again' if number else 'watching'}: {program}")

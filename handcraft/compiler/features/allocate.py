@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from math import ceil, gcd, log2
 
 from handcraft.circuits import coded, signed_bits
@@ -23,8 +24,8 @@ from handcraft.compiler.features.value_numbers import (
     usual,
 )
 from handcraft.compiler.passes.fuse import digital
-from handcraft.compiler.passes.ir import Attend, StepFunction, WeightedSum, is_scalar
-from handcraft.language.graph.domain import Finite, Plain, as_number, magnitude
+from handcraft.compiler.passes.ir import Attend, IsBefore, StepFunction, WeightedSum, is_scalar
+from handcraft.language.graph.domain import FLAGS, Finite, Plain, as_number, magnitude
 from handcraft.language.graph.node import (
     Assumed,
     Choice,
@@ -33,7 +34,9 @@ from handcraft.language.graph.node import (
     Linear,
     Lookup,
     Node,
+    is_position,
 )
+from handcraft.language.graph.wording import reads
 
 MOST = 4
 """The largest number that is stored before LayerNorm: its square is small beside the ballast."""
@@ -43,6 +46,9 @@ CODE = "code of the token"
 
 COPY = "copy of the code"
 """The name of its copy, which neurons read if they must not read the subspace of the logits."""
+
+BEGIN = "begin"
+"""The name of a flag that is true at the begin token only."""
 
 ONE = "one"
 """The name of a flag that is always 1."""
@@ -62,6 +68,8 @@ class Features:
         code_apart: whether the bits of the token are read from a copy, so that only the unembedding
             reads the subspace of the logits.
         positions: how the positions that heads look for are encoded, if that is asked for.
+        begin: the name of the begin token, where no position is embedded: heads find out then where
+            the text begins. None where positions are embedded.
     """
 
     def __init__(
@@ -73,12 +81,14 @@ class Features:
         small: bool = False,
         code_apart: bool = False,
         positions: str = "auto",
+        begin: str | None = None,
     ) -> None:
+        self.begin = begin
         self.one_hot = (*one_hot, *(["position"] if positions == "one-hot" else []))
         self.positions = positions
         self.normed = normed
         self.in_bits = in_bits
-        self.small = small and normed
+        self.small = small and normed and begin is None
         self.code_apart = code_apart
         self.by_node: dict[Node | str, Feature] = {}
         self.given: dict[Node, Reading] = {}
@@ -157,6 +167,8 @@ class Features:
             ever = self._through(node, numbers)
             if len(set(ever)) == 1:
                 return Reading((), ever[0])
+        if self.begin is not None and is_position(node):
+            return self._by_steps(numbers)
         if self.in_bits and isinstance(node, Embedded) and node.of == "token" not in self.one_hot:
             found = self._of_code(node, numbers)
             if found is not None:
@@ -194,9 +206,9 @@ class Features:
         assert isinstance(node.domain, Finite)
         if name not in self.by_node:
             size = len(node.domain.values)
-            tokens = tuple(map(str, node.domain.values))
-            feature = Feature(node, code=partial(signed_bits, values=tokens))
-            for i, k in enumerate(reversed(range(max(1, (size - 1).bit_length())))):
+            tokens = [*map(str, node.domain.values), *([] if self.begin is None else [self.begin])]
+            feature = Feature(node, code=partial(signed_bits, values=tuple(tokens)))
+            for i, k in enumerate(reversed(range(max(1, (len(tokens) - 1).bit_length())))):
                 feature.numbers[tuple(1 if place >> k & 1 else -1 for place in range(size))] = i
             self.by_node[name] = feature
         return self.by_node[name]
@@ -238,16 +250,49 @@ class Features:
             part.adds.append((times, feature))
         return feature
 
+    def _by_steps(self, numbers: Numbers) -> Reading:
+        """A function of the position as flags, one for each place where it changes."""
+        total = Reading((), numbers[-1])
+        for end, (before, after) in enumerate(pairwise(numbers), 1):
+            if before != after:
+                flag = self._of(IsBefore(FLAGS, reads(f"position < {end}"), end))
+                place = flag.numbers.setdefault((0, 1), 0)
+                if not flag.moved:
+                    flag.moved.append(self.at_begin)
+                total += Reading(((before - after, flag, place),))
+        return total
+
+    @property
+    def at_begin(self) -> Reading:
+        """A flag that is true at the begin token only."""
+        token = self.by_node.get("token")
+        if token is not None and token.is_one_hot:
+            return Reading(((1, token, len(token.values)),))
+        if BEGIN not in self.by_node:
+            code = self.by_node[CODE]
+            nowhere = (0,) * len(code.values)
+            self.by_node[BEGIN] = Feature(code.node, {nowhere: 0}, has_flags=True, at_begin=1)
+        return Reading(((1, self.by_node[BEGIN], 0),))
+
     def _of_code(self, token: Node, numbers: Numbers) -> Reading | None:
-        """A function of the token as a sum over the bits of its id; None if it is not such a sum."""
+        """A function of the token as a sum over the bits of its id; None if it is not such a sum.
+
+        At the begin token the sum must be one of its numbers too: what a head moves may be a flag.
+        """
         code = self.code(token, COPY if self.code_apart else CODE)
         count = len(code.numbers)
-        steps = [numbers[1 << k] - numbers[0] for k in range(count)]  # of bit k set, the lowest first
+        bits = range(count)  # of which the highest may be set for the begin token alone
+        steps = [numbers[1 << k] - numbers[0] if 1 << k < len(numbers) else 0 for k in bits]
         for place, number in enumerate(numbers):
             if (
                 place
                 and number != numbers[place & place - 1] + steps[(place & -place).bit_length() - 1]
             ):
+                return None
+        if self.begin is not None:
+            size = len(numbers)
+            there = numbers[0] + sum(step for k, step in enumerate(steps) if size >> k & 1)
+            if there not in numbers:
                 return None
         halves = [plainest(Fraction(step) / 2) for step in reversed(steps)]
         terms = tuple((half, code, i) for i, half in enumerate(halves) if half)

@@ -113,6 +113,7 @@ def assemble(
         causal=causal,
         logit_scale=logit_scale,
         results=None if writes_logits else _results(outputs, places),
+        begin=assembly.features.begin,
         place=place,
     )
     return circuits, places
@@ -196,6 +197,7 @@ def _tables(feature: Feature, places: Places) -> list[Table]:
     tables = []
     for numbers, i in feature.numbers.items():
         subspace, dimension = places.dimension(feature, i)
-        rows = tuple(((dimension, n),) if n else () for n in numbers)
+        begin = () if places.assembly.features.begin is None else (feature.at_begin,)
+        rows = tuple(((dimension, n),) if n else () for n in (*numbers, *begin))
         tables.append(Table(feature.node.of, subspace, rows))
     return tables

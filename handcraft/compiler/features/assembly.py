@@ -9,8 +9,8 @@ from fractions import Fraction
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import ITSELF, Feature, Reading
 from handcraft.compiler.features.precision import Precision
-from handcraft.compiler.features.qk_circuit import QKCircuit, qk_circuit
-from handcraft.compiler.passes.ir import Attend, StepFunction, WeightedSum
+from handcraft.compiler.features.qk_circuit import QKCircuit, at_distance, qk_circuit
+from handcraft.compiler.passes.ir import Attend, IsBefore, StepFunction, WeightedSum
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
@@ -147,6 +147,8 @@ class Assembly:
             if pattern not in self._known:
                 self._known[pattern] = qk_circuit(node, self.features, self.context, self.precision)
             self.qk_circuits[id(feature)] = self._known[pattern]
+        elif isinstance(node, IsBefore):
+            self.qk_circuits[id(feature)] = at_distance(node.end)
         elif isinstance(node, WeightedSum):
             self.qk_circuits[id(feature)] = self.patterns[node]
         elif isinstance(node, StepFunction):
@@ -196,7 +198,7 @@ class Assembly:
 
     def reads(self, feature: Feature) -> list[Reading]:
         """The readings from which a feature is computed."""
-        if isinstance(feature.node, Attend | WeightedSum):
+        if isinstance(feature.node, Attend | IsBefore | WeightedSum):
             channels = self.qk_circuits[id(feature)].channels
             return [
                 *(r for c in channels for r in (c.query, c.key)),
@@ -215,7 +217,7 @@ def _slot_after(node: Node, before: int) -> int:
         return 0
     if isinstance(node, Linear):
         return before  # what makes its terms adds them up
-    is_head = isinstance(node, Attend | WeightedSum)
+    is_head = isinstance(node, Attend | IsBefore | WeightedSum)
     return (before + 1) // 2 * 2 + 1 if is_head else before // 2 * 2 + 2
 
 

@@ -63,7 +63,7 @@ def _head(
     whats = listed_in([each.what for each in origins])
     name = whats.within(NAME_WIDTH) if is_sum else places.label(group[0].node.text)
     relation = Relation(
-        _label(group[0].node),
+        _label(group[0].node) if qk.distance is None else str(qk.distance),
         tuple(queries),
         tuple(keys),
         qk.gap,
@@ -73,6 +73,7 @@ def _head(
         base=qk.base,
         attention_weights=qk.attention_weights,
         error_bound=qk.error_bound,
+        distance=qk.distance,
     )
     return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
 

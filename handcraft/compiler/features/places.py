@@ -48,12 +48,19 @@ class Places:
             return []
         name = self._unique(self.label(feature.node.text))
         if feature.is_one_hot:
-            return [one_hot(name, [_shown(value) for value in feature.values])]
+            values = [_shown(value) for value in feature.values]
+            return [one_hot(name, [*values, *self._begin])]
         if feature.code is not None:
             return [feature.code(name)]
         others = [self._unique(f"{name} ({i + 1})") for i in range(1, len(feature.numbers))]
         names = [name, *others][: len(feature.numbers)]
         return [_encoding(feature, i)(each) for i, each in enumerate(names)]
+
+    @property
+    def _begin(self) -> list[str]:
+        """The begin token, if there is one: a value that the token has besides its own."""
+        begin = self.assembly.features.begin
+        return [] if begin is None else [begin]
 
     def label(self, text: Wording) -> str:
         """A text, shortened where it is long, but not so far that it reads like another feature."""
@@ -68,7 +75,7 @@ class Places:
 
     def logits(self) -> Subspace:
         """A subspace for logits alone, in which the token is embedded too."""
-        return one_hot(self._unique("answer"), self.vocabulary.tokens)
+        return one_hot(self._unique("answer"), [*self.vocabulary.tokens, *self._begin])
 
     def channel(self, name: str) -> Subspace:
         """A channel of a head, with a name that no subspace of the residual stream has."""

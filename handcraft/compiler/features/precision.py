@@ -12,7 +12,7 @@ from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Node
 from handcraft.origin import Origin, Place
 from handcraft.weights.layers import NEAREST_TO_ZERO, STEEPNESS
-from handcraft.weights.norms import BALLAST
+from handcraft.weights.layout import BALLAST
 
 if TYPE_CHECKING:
     from handcraft.compiler.features.feature import Reading
@@ -63,7 +63,7 @@ SCALE_WITHIN = Fraction(1, 1000)
 SHIFT = Fraction(1, 4)
 """By which part of its gap LayerNorm may shift a sum: a threshold lies that far from both sides."""
 
-SURE_SHIFT = SHIFT - Fraction(NEAREST_TO_ZERO, STEEPNESS)
+SURE_SHIFT = SHIFT - Fraction(NEAREST_TO_ZERO["gelu_tanh"]) / STEEPNESS
 """The same where every pre-activation surely stays where GELU is straight. What may be shifted by more
 holds or does not: `save` measures it, and refuses (`test_what_compiles_can_be_saved`)."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from handcraft.circuits import AttentionWeights
+from handcraft.circuits import AttentionWeights, LookBack
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.at_start import number_at_start
 from handcraft.compiler.features.feature import Reading, greatest, least, sum_of
@@ -27,10 +27,10 @@ from handcraft.compiler.features.score_terms import (
     scaled,
     score_terms,
 )
-from handcraft.compiler.passes.cases import Setting, names_one_position
+from handcraft.compiler.passes.cases import Setting, at_positions, distance_back, names_one_position
 from handcraft.compiler.passes.ir import Attend
 from handcraft.display import short_repr
-from handcraft.language.graph.domain import Plain, magnitude
+from handcraft.language.graph.domain import Plain, as_number, magnitude
 from handcraft.language.graph.node import Comparison, Node, is_position
 from handcraft.language.graph.source_counts import selects_itself
 
@@ -51,6 +51,7 @@ class QKCircuit:
         attention_weights: for each destination the weights of its sources; None where the conditions
             alone decide them.
         error_bound: the largest error of such a weight.
+        distance: where it attends by distance alone; then there are no channels.
     """
 
     channels: tuple[Channel, ...]
@@ -61,21 +62,31 @@ class QKCircuit:
     base: int | None = None
     attention_weights: tuple[AttentionWeights, ...] | None = None
     error_bound: float = 0
+    distance: LookBack | None = None
 
     @cached_property
     def key(self) -> object:
         """QK circuits with equal keys have the same attention pattern."""
+        if self.distance is not None:
+            return self.distance
         channels = tuple((_key(c.query), _key(c.key)) for c in self.channels)
         return channels, self.gap, self.is_centred, self.base
 
     @property
     def largest(self) -> Plain:
         """No query, and no score that must be finite, is further from 0."""
+        if self.distance is not None:
+            return 0
         return max(self.size, *(magnitude(end) for c in self.channels for end in c.query.span), 0)
 
 
 def _key(reading: Reading) -> object:
     return frozenset((f, id(feature), i) for f, feature, i in reading.terms), reading.constant
+
+
+def at_distance(back: int) -> QKCircuit:
+    """The QK circuit of a head that looks so far back, or finds the begin token."""
+    return QKCircuit((), 1, picks_one=True, distance=LookBack(back))
 
 
 def qk_circuit(node: Attend, features: Features, context: int, precision: Precision) -> QKCircuit:
@@ -105,6 +116,8 @@ class _Scores:
 
     def made(self) -> QKCircuit:
         node, span = self.node, self._span
+        if self.features.begin is not None and (back := self._distance_back()) is not None:
+            return at_distance(back)
         if node.sunk:
             return self._with_sink()
         above = 1 << span.bit_length() if self._is_ordered else 1
@@ -134,6 +147,14 @@ class _Scores:
         gap = 1 if self._is_ordered else min((each.gap for each in terms), default=1)
         picks_one = node.picks != "mean" and node.by != node.value
         return QKCircuit(tuple(channels), gap, picks_one, is_centred, size, node.base or None)
+
+    def _distance_back(self) -> int | None:
+        """How many positions back its one source is, wherever there is one; None if that varies."""
+        setting = Setting(self.context, causal=True)
+        if not names_one_position(self.node.case, setting):
+            return None
+        queries = at_positions(self.node.case[0].query, setting)
+        return distance_back([int(as_number(query)) for query in queries])
 
     def _centred(self, terms: Sequence[ScoreTerms]) -> tuple[list[Channel], Plain]:
         """The channels of centred scores, and how far from 0 those of possible best sources are.

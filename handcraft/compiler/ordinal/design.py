@@ -16,7 +16,7 @@ from handcraft.compiler.ordinal.share import Group
 from handcraft.compiler.passes.ir import StepFunction, WeightedSum
 from handcraft.dtype import DType
 from handcraft.language.graph.domain import Plain, magnitude
-from handcraft.weights.norms import BALLAST
+from handcraft.weights.layout import BALLAST
 
 ECHO = Fraction(1, 32)
 """The largest error of an answer due to the echo of the input token."""

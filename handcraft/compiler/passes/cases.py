@@ -43,6 +43,7 @@ class Setting:
         soft: whether attention may be soft: no LayerNorm changes scores, and a float holds many digits.
         in_bits: whether values of many kinds become flags in the end.
         prompts: which texts are allowed; None where that does not matter.
+        rotary: whether heads attend by distance, and no position is embedded.
     """
 
     context: int
@@ -52,12 +53,19 @@ class Setting:
     soft: bool = False
     in_bits: bool = False
     prompts: Prompts | None = None
+    rotary: bool = False
 
     @classmethod
-    def of(cls, prompts: Prompts, precision: Precision) -> Setting:
+    def of(cls, prompts: Prompts, precision: Precision, *, rotary: bool = False) -> Setting:
         """For a model with some precision."""
-        soft = precision.is_wide and not precision.normed
-        return cls(prompts.context, prompts.causal, precision.steps, soft=soft, prompts=prompts)
+        return cls(
+            prompts.context,
+            prompts.causal,
+            precision.steps,
+            soft=precision.is_wide and not precision.normed,
+            prompts=prompts,
+            rotary=rotary,
+        )
 
     @cached_property
     def position(self) -> Embedded:
@@ -89,11 +97,12 @@ def allowed(matches: Sequence[Match], setting: Setting) -> Flags:
     """Which sources positional conditions allow: [destination, source], unseen ones too."""
     flags = np.ones((setting.context, setting.context), dtype=bool)
     for match in matches:
-        flags &= holding(match, _at_positions(match.key, setting), _at_positions(match.query, setting))
+        flags &= holding(match, at_positions(match.key, setting), at_positions(match.query, setting))
     return flags
 
 
-def _at_positions(node: Node, setting: Setting) -> list[Value]:
+def at_positions(node: Node, setting: Setting) -> list[Value]:
+    """The value of a function of the position at every position."""
     below = bases(node)
     if not below:
         return [next(rows([node], below))[1][0]] * setting.context
@@ -134,7 +143,7 @@ def looks_back(match: Match, setting: Setting) -> bool:
     """Whether a condition that names a position names none that is later than this one."""
     if not _of_position(match.query):
         return False
-    queries = _at_positions(match.query, setting)
+    queries = at_positions(match.query, setting)
     return all(as_number(query) <= here for here, query in enumerate(queries))
 
 
@@ -144,6 +153,26 @@ def names_one_position(case: Case, setting: Setting) -> bool:
         return False
     (match,) = case
     return is_position(match.key) and looks_back(match, setting)
+
+
+def distance_back(sources: Sequence[int]) -> int | None:
+    """How far back a source is, the same for every destination that has one so far back.
+
+    Args:
+        sources: for each destination the position of its source; where that would be before the text,
+            any of the first ones, or a negative number.
+
+    Returns:
+        The distance; None where there is none, or where all are the first position.
+
+    >>> distance_back([-1, 0, 1, 2]), distance_back([0, 0, 1, 2]), distance_back([0, 0, 0, 1, 1])
+    (1, 1, None)
+    """
+    back = len(sources) - 1 - sources[-1]
+    if back and not any(sources):
+        return None
+    reached = all(source == here - back for here, source in enumerate(sources) if here >= back)
+    return back if reached and all(source <= 0 for source in sources[:back]) else None
 
 
 def pairs_match(flags: Flags, setting: Setting) -> Match:

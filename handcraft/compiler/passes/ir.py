@@ -115,6 +115,19 @@ class StepFunction(Node):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class IsBefore(Node):
+    """Whether a position is before a given one, as a head of a rotary model finds out.
+
+    It attends to the begin token there, and elsewhere to some other.
+
+    Args:
+        end: the first position where it is false.
+    """
+
+    end: int
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Equal(Node):
     """Whether two values are equal, for domains too large for a table of pairs.
 

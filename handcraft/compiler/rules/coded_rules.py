@@ -43,7 +43,7 @@ from handcraft.vocabulary import Vocabulary
 
 
 def split_rules(
-    rulings: Sequence[Ruling], vocabulary: Vocabulary, most: int
+    rulings: Sequence[Ruling], vocabulary: Vocabulary, most: int, width: int
 ) -> tuple[list[Ruling], list[list[Node]]]:
     """Rules over values that are split into bits.
 
@@ -51,12 +51,12 @@ def split_rules(
         rulings: the rules once their aggregates are lowered; all predict tokens.
         vocabulary: the tokens.
         most: how many values one sum may compare.
+        width: how many bits the code of a token has.
 
     Returns:
         The rules with other literals, and for each a flag for every bit of its answer, highest first.
     """
     ids: dict[Value, int] = {token: i for i, token in enumerate(vocabulary.tokens)}
-    width = width_of(len(ids))
     answers = dict.fromkeys(each.answer for each in rulings if isinstance(each.answer, Node))
     literals = dict.fromkeys(literal for each in rulings for literal in each.literals)
     splitting = Splitting([*literals, *answers], most)
@@ -104,11 +104,14 @@ class CodedRules:
             dtype: of the weights, which bounds sums: where every bit has the right sign by one unit,
                 the right token must lead in the sum over all bits.
         """
-        found, bits = split_rules(rulings, vocabulary, setting.steps // 2)
-        width = width_of(len(vocabulary))
+        width = width_of(len(vocabulary) + setting.rotary)  # the begin token has a code too
+        found, bits = split_rules(rulings, vocabulary, setting.steps // 2, width)
         nodes = [*dict.fromkeys(node for each in found for node in each.literals)]
         nodes = [*dict.fromkeys((*nodes, *(bit for each in bits for bit in each)))]
-        split = split_positions(nodes, setting, Precision(dtype, level=True).positions)
+        if setting.rotary:  # no head compares positions
+            split = nodes
+        else:
+            split = split_positions(nodes, setting, Precision(dtype, level=True).positions)
         stages = run_passes(split, setting, TABLES)
         stages = (replace(stages[0], name="split into bits"), *stages[1:])
         made = dict(zip(nodes, stages[-1].nodes, strict=True))

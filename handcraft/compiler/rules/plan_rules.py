@@ -19,6 +19,7 @@ from handcraft.compiler.encodings import AUTO, Encodings
 from handcraft.compiler.features.overflow import check_overflow, narrower_heads
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.passes.split_bits import MANY
+from handcraft.compiler.rules.plan_rotary_rules import plan_rotary_rules
 from handcraft.compiler.rules.ruled import Made, Ruled
 from handcraft.compiler.search import (
     Way,
@@ -298,6 +299,8 @@ def plan_rules(
         LayoutError, PrecisionError, LimitError: no way fits.
     """
     ruled = Ruled.of(program, target, dtype, encodings, reuse=reuse)
+    if target.is_rotary:
+        return plan_rotary_rules(ruled, sizes)
     surely = RuleWays(ruled, target, sure=True)
     reads_expressions = not program.has_only_patterns
     if provable and target.has_norm and reads_expressions and not Precision(dtype).is_wide:

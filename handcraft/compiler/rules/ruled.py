@@ -19,6 +19,7 @@ from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.counts import has_count
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
 from handcraft.compiler.passes.unequal import has_inequality
+from handcraft.compiler.rules.begin_token import for_begin_token
 from handcraft.compiler.rules.coded_rules import CodedRules
 from handcraft.compiler.rules.rank_rules import Rank
 from handcraft.compiler.rules.rule_logits import (
@@ -45,6 +46,7 @@ from handcraft.errors import PrecisionError
 from handcraft.language import Program
 from handcraft.language.graph.domain import Plain
 from handcraft.language.graph.node import Node
+from handcraft.vocabulary import begin_name
 from handcraft.weights import Sizes
 
 
@@ -95,6 +97,8 @@ class Ruled:
     ) -> Ruled:
         """Read the rules of a program."""
         rulings = read_decisions(program.decisions, program.prompts.vocabulary)
+        if target.is_rotary:
+            rulings = for_begin_token(program.decisions, rulings, program.prompts)
         if are_exact(rulings):
             check_shares(rulings, dtype)
         return cls(program, target, dtype, reuse, rulings, encodings)
@@ -134,10 +138,16 @@ class Ruled:
         """Whether LayerNorm sees what is stored."""
         return self.target.has_norm
 
+    @cached_property
+    def begin(self) -> str | None:
+        """The name of the begin token, if texts of the target start with one."""
+        return begin_name(self.program.prompts.vocabulary) if self.target.is_rotary else None
+
     @property
     def setting(self) -> Setting:
         """What is known about the texts."""
-        return Setting.of(self.program.prompts, Precision(self.dtype, self.has_norm))
+        precision = Precision(self.dtype, self.has_norm)
+        return Setting.of(self.program.prompts, precision, rotary=self.target.is_rotary)
 
     @cached_property
     def coded_rules(self) -> CodedRules | None:
@@ -214,6 +224,7 @@ class Ruled:
             small=is_level,
             code_apart=short,
             positions=self.encodings.positions,
+            begin=self.begin,
         )
         code = features.code(prompts.token.node)
         logit_neurons = rules.rule_neurons(
@@ -275,6 +286,7 @@ class Ruled:
             normed=self.has_norm,
             in_bits=flags,
             positions=self.encodings.positions,
+            begin=self.begin,
         )
         features.allocate(self.token)
         if direct and not ends_directly(self.rulings):
@@ -306,7 +318,7 @@ class Ruled:
             logit_scale=logit_scale,
             logits_apart=apart,
         )
-        if self.reuse:
+        if self.reuse and self.begin is None:
             circuits = with_reuse(circuits, places, self.target, sizes)
         return Made(circuits, False, assembly.largest_score)
 

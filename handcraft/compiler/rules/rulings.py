@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import log
 from typing import Any
@@ -40,12 +40,14 @@ class Ruling:
         answer: the category that it predicts, or the log-probability of every listed token.
         origin: the rule.
         contender: the rule as ranking looks at it.
+        number: its place among all decisions.
     """
 
     literals: tuple[Node, ...]
     answer: Node | Mapping[int, Plain]
     origin: Origin
     contender: Contender
+    number: int = 0
 
 
 def read_decisions(decisions: Sequence[Decision], vocabulary: Vocabulary) -> list[Ruling]:
@@ -70,7 +72,7 @@ def read_decisions(decisions: Sequence[Decision], vocabulary: Vocabulary) -> lis
             _check_probabilities(decision.answer, decision.origin)
             answer = {ids[t]: Fraction(log(share)) + LISTED for t, share in decision.answer.items()}
         literals = tuple(part for flag in decision.literals for part in _literals(flag))
-        found.append(Ruling(literals, answer, decision.origin, contenders[each.rule]))
+        found.append(Ruling(literals, answer, decision.origin, contenders[each.rule], each.rule))
     return found
 
 
@@ -121,11 +123,10 @@ def with_nodes(rulings: Sequence[Ruling], nodes: Iterable[Node]) -> list[Ruling]
     """The rulings with other trees, one for each that `nodes_of` gives, in that order."""
     made = dict(zip(nodes_of(rulings), nodes, strict=True))
     return [
-        Ruling(
-            tuple([made[literal] for literal in ruling.literals]),
-            made[ruling.answer] if isinstance(ruling.answer, Node) else ruling.answer,
-            ruling.origin,
-            ruling.contender,
+        replace(
+            ruling,
+            literals=tuple([made[literal] for literal in ruling.literals]),
+            answer=made[ruling.answer] if isinstance(ruling.answer, Node) else ruling.answer,
         )
         for ruling in rulings
     ]

@@ -20,6 +20,7 @@ from handcraft.compiler.passes.run_passes import (
     each_stage,
     passes_to,
 )
+from handcraft.compiler.passes.split_bits import width_of
 from handcraft.compiler.rules.coded_rules import split_rules
 from handcraft.compiler.rules.rule_logits import ranks
 from handcraft.compiler.rules.rulings import Ruling, are_exact, nodes_of, read_decisions, with_nodes
@@ -41,7 +42,7 @@ def show_pass(
     source: Program | Mapping[str, Expression],
     name: str,
     *,
-    architecture: Literal["gpt2", "block"] | Architecture | None = None,
+    architecture: Literal["gpt2", "block", "llama"] | Architecture | None = None,
     dtype: str = "float32",
 ) -> str:
     """The program after a pass, as text that `read_graph` reads back.
@@ -136,7 +137,9 @@ def _bits_of(rulings: Sequence[Ruling], prompts: Prompts) -> Iterator[Result]:
         where = next(each.origin for each in rulings if not isinstance(each.answer, Node))
         what = "the rules predict probabilities, which are not written bit by bit"
         raise _instead(CompileError(what, where=where))
-    for ruling, bits in zip(*split_rules(rulings, prompts.vocabulary, ADDED_EXACTLY), strict=True):
+    width = width_of(len(prompts.vocabulary))
+    split = split_rules(rulings, prompts.vocabulary, ADDED_EXACTLY, width)
+    for ruling, bits in zip(*split, strict=True):
         for k, bit in enumerate(reversed(bits)):
             yield Result(f"{ruling.origin.what}, bit {k}", bit, ruling.literals)
 

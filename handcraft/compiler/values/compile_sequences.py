@@ -82,6 +82,12 @@ def compile_sequences(
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     dtype_named(dtype)
     prompts = next(iter(outputs.values())).prompts
+    if target.is_rotary:
+        raise CompileError(
+            f"{target.name} cannot compute values: its norm would scale them",
+            where=prompts.place,
+            fix="compile for gpt2 or block, or predict tokens by rules",
+        )
     for expression in outputs.values():
         check_same(prompts, expression)
     target = replace(target, causal=prompts.causal)

@@ -38,7 +38,8 @@ from handcraft.dtype import dtype_named
 from handcraft.model.attention import Array
 from handcraft.weights import Plan
 from handcraft.weights.layers import Layer
-from handcraft.weights.norms import BALLAST, NormInput
+from handcraft.weights.layout import BALLAST
+from handcraft.weights.norms import NormInput
 
 SAFE = 1.01
 """For products of two errors, which the bounds omit: an error is at most a 100th of its number."""

@@ -14,7 +14,6 @@ from handcraft.circuits.number import Plain, evaluate
 from handcraft.model.attention import Array
 from handcraft.weights import Plan
 from handcraft.weights.layers import Layer
-from handcraft.weights.norms import BALLAST
 
 Spans = Mapping[tuple[Subspace, int], tuple[Plain, Plain]]
 """For dimensions of subspaces, the least and the greatest number in them."""
@@ -73,12 +72,9 @@ class StreamHull:
                 if opposite is not None and opposite != layout.balance:
                     low[opposite], high[opposite] = -high[own], -low[own]
                     scalars[[own, opposite]] = False
-        constants = [*zip(layout.fill, layout.filled, strict=True)]
-        constants += [(BALLAST, layout.ballast)] if layout.ballast else []
-        for constant, (plus, minus) in constants:
-            low[plus] = high[plus] = constant
-            low[minus] = high[minus] = -constant
-            scalars[[plus, minus]] = False
+        for dimension, number in layout.constants:
+            low[dimension] = high[dimension] = number
+            scalars[dimension] = False
         if layout.balance is not None:
             scalars[layout.balance] = False
             low[layout.balance] = -float(high[scalars].sum())

@@ -108,7 +108,12 @@ class _Drawing:
     def draw_inputs(self, scene: Scene) -> None:
         """The token and its position, and what they are embedded into."""
         tokens = [visible(token) for token in self.circuits.vocabulary.tokens]
-        values = {"token": shorten(tokens, most=8), "position": f"0 to {self.circuits.context - 1}"}
+        begin = self.circuits.begin
+        before = "" if begin is None else f"; before the text the begin token {begin}"
+        values = {
+            "token": shorten(tokens, most=8) + before,
+            "position": f"0 to {self.circuits.context - 1}",
+        }
         parts = []
         for of, shown in values.items():
             written = [table.subspace for table in self.circuits.embedding if table.of == of]

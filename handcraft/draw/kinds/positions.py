@@ -36,8 +36,13 @@ def positions_picture(
         title: the text above.
 
     Raises:
-        DrawError: the matrix is too large for a picture, or all 0.
+        DrawError: there is no such matrix, it is too large for a picture, or all 0.
     """
+    if model.architecture.is_rotary:
+        raise DrawError(
+            "the model embeds no positions: it rotates queries and keys by them",
+            fix="draw circuit, or draw attention on a prompt",
+        )
     table = np.asarray(model.tensors["wpe.weight"], dtype=np.float64)
     every = len(table)
     table = table[:context]

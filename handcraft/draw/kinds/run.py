@@ -136,7 +136,12 @@ class _Run:
         for position in self._positions():
             x = self._x(position)
             self.scene.text(
-                x, self.scene.y + SMALL, str(position), size=SMALL, anchor="middle", fill=QUIET
+                x,
+                self.scene.y + SMALL,
+                self.trace.position_names[position],
+                size=SMALL,
+                anchor="middle",
+                fill=QUIET,
             )
             self.scene.box(
                 x - self.across / 2 + 1,

@@ -34,7 +34,7 @@ def attention_picture(trace: Trace, *, title: str = "Attention") -> Picture:
     if not groups:
         scene.paragraph("No block has a head.")
         return scene.picture()
-    rows = [f"{i} {token}" for i, token in enumerate(tokens)]
+    rows = [f"{i} {token}".lstrip() for i, token in zip(trace.position_names, tokens, strict=True)]
     draw_table(scene, Table(rows, tokens * len(groups), cells, groups))
     return scene.picture()
 

@@ -15,7 +15,7 @@ from handcraft.draw.canvas.style import INK, NO_RULE, QUIET, RULES, SEVERAL
 from handcraft.draw.canvas.table import Cell, Group, Table, draw_table
 from handcraft.draw.graphs.label import visible
 from handcraft.errors import DrawError
-from handcraft.model import AxisNames, Model
+from handcraft.model import AxisNames, Model, axes_of
 from handcraft.model.attention import Array
 from handcraft.model.axis_names import PARTS
 from handcraft.origin import Origin
@@ -31,7 +31,7 @@ MOST_ROWS, MOST_COLUMNS = 24, 60
 """The most rows and columns of one matrix where all matrices are drawn; `tensor` draws all of one,
 unless it has too many numbers. Of ``c_attn`` there are as many for Q, for K and for V."""
 
-_LETTER = dict(zip(PARTS, "QKV", strict=True))
+_LETTER = {"query": "Q", "key": "K", "value": "V", "output": "output"}
 
 _ABOUT = (
     "Rows read, columns write. Blank is 0; rows and columns of zeros are left out. The colour of a "
@@ -52,13 +52,14 @@ def weights_picture(
     """Matrices as tables: every number that is not 0, under the names of its row and its column.
 
     A bias is the last row of its matrix. Columns of ``c_attn`` are in groups: Q, K and V of each head.
+    Matrices of the blocks of a Llama are turned, so that rows read there too.
 
     Args:
         model: whose weights to draw.
         names: what rows and columns stand for; None for numbers.
         origins: what every weight serves; None where that is not known.
-        tensor: draw this one only; by default wte, wpe and the matrices of all blocks, of large ones
-            the beginning.
+        tensor: draw this one only; by default the embeddings and the matrices of all blocks, of
+            large ones the beginning.
         rule: draw only the numbers that serve this piece of the program, by its text.
         rules: the texts of the rules, which have the first places in the legend and colours of
             their own.
@@ -96,7 +97,8 @@ def weights_picture(
     _draw_legend(scene, colours, has_several=_has_several(tables))
     for name, (rows, columns, kept) in tables:
         shape = model.tensors[name].shape
-        scene.text(MARGIN, scene.y + 12, f"{name} {list(shape)}")
+        turned = ", turned: it is stored [out, in]" if _is_turned(model, name) else ""
+        scene.text(MARGIN, scene.y + 12, f"{name} {list(shape)}{turned}")
         scene.y += LINE + 4
         left = _left_out(model.tensors[name], kept) if is_begun else 0
         if left:
@@ -165,10 +167,13 @@ def _table(
     is_begun: bool,
 ) -> _Built:
     """The names and the numbers of a matrix; only its beginning where that `is_begun`."""
-    values = model.tensors[name]
+    values, served = model.tensors[name], origins.get(name, {})
+    is_turned = _is_turned(model, name)
+    if is_turned:
+        values, served = values.T, {(row, column): each for (column, row), each in served.items()}
     if is_begun:
         values = values[: np.flatnonzero(values.any(axis=1))[:MOST_ROWS].max(initial=0) + 1]
-    kept = _numbers(values, origins.get(name, {}), rule)
+    kept = _numbers(values, served, rule)
     bias = name.removesuffix("weight") + "bias"
     if name.endswith(".weight") and bias in model.tensors and model.tensors[name].ndim == 2:
         more = _numbers(model.tensors[bias], origins.get(bias, {}), rule)
@@ -180,14 +185,21 @@ def _table(
         kept = {place: number for place, number in kept.items() if place[1] in drawn}
     rows = sorted({row for row, _ in kept if row >= 0})
     one_row = model.tensors[name].ndim == 1
-    named = {row: "" if one_row else _row_name(model, names, name, row) for row in rows}
+    reads, writes = (1, 0) if is_turned else (0, -1)
+    named = {row: "" if one_row else _row_name(model, names, name, reads, row) for row in rows}
     if any(row < 0 for row, _ in kept):
         named[-1] = "bias"
     groups: dict[str, dict[int, str]] = {}
     for column in columns:
-        group, label = _column_name(model, names, name, column, 0 if one_row else 1)
+        group, label = _place(model, names, name, writes, column)
         groups.setdefault(group, {})[column] = label
     return named, list(groups.items()), kept
+
+
+def _is_turned(model: Model, name: str) -> bool:
+    """Whether a matrix is stored [out, in], as those of the blocks of a Llama: rows write there."""
+    inside = axes_of(name).block is not None and model.tensors[name].ndim == 2
+    return model.architecture.is_rotary and inside
 
 
 def _first_columns(columns: Sequence[int], part: int) -> list[int]:
@@ -219,55 +231,44 @@ def _numbers(
     return found
 
 
-def _row_name(model: Model, names: AxisNames | None, tensor: str, row: int) -> str:
-    if tensor in ("wte.weight", "lm_head.weight"):
-        tokens = dict(zip(model.vocabulary.numbers, model.vocabulary.tokens, strict=True))
-        return f"token {visible(tokens[row])}" if row in tokens else f"id {row}"
-    if tensor == "wpe.weight":
-        return f"position {row}"
-    if names is None:
-        if tensor.endswith("attn.c_proj.weight"):
-            head, channel = divmod(row, model.shape.head_dim)
-            return f"head {head}, channel {channel}"
-        return f"unit {row}" if tensor.endswith("mlp.c_proj.weight") else f"dimension {row}"
-    block = int(tensor.split(".")[1])
-    if tensor.endswith("attn.c_proj.weight") and block < len(names.blocks):
-        head, channel = divmod(row, model.shape.head_dim)
-        heads = names.blocks[block].heads
-        if head < len(heads):
-            return f"{_stored(heads[head].carried, channel)} of {heads[head].name}"
-    if tensor.endswith("mlp.c_proj.weight"):
-        return _unit(names, block, row)
-    return names.describe(tensor, 0, row, model.shape, model.vocabulary)
+def _row_name(model: Model, names: AxisNames | None, tensor: str, axis: int, row: int) -> str:
+    group, label = _place(model, names, tensor, axis, row)
+    if not group:
+        return label
+    head = group.partition(" of ")[2]
+    return (
+        f"{head}, {label}" if label == f"channel {row % model.shape.head_dim}" else f"{label} of {head}"
+    )
 
 
-def _stored(channels: Sequence[str], i: int) -> str:
-    return channels[i] if i < len(channels) and channels[i] else f"channel {i}"
-
-
-def _unit(names: AxisNames, block: int, i: int) -> str:
-    units = names.blocks[block].units if block < len(names.blocks) else ()
-    return units[i] if i < len(units) else f"unit {i}"
-
-
-def _column_name(
-    model: Model, names: AxisNames | None, tensor: str, column: int, axis: int
-) -> tuple[str, str]:
-    """The group of a column, and its name in it."""
-    if ".attn.c_attn." in tensor:
-        part, channel = divmod(column, model.shape.n_embd)
-        head, i = divmod(channel, model.shape.head_dim)
-        block = int(tensor.split(".")[1])
-        heads = names.blocks[block].heads if names is not None and block < len(names.blocks) else ()
-        if head >= len(heads):
-            return f"{_LETTER[PARTS[part]]} of head {head}", f"channel {i}"
-        known = heads[head].carried if PARTS[part] == "value" else heads[head].matching
-        return f"{_LETTER[PARTS[part]]} of {heads[head].name}", _stored(known, i)
-    if names is not None and ".mlp.c_fc." in tensor:
-        return "", _unit(names, int(tensor.split(".")[1]), column)
-    if names is not None:
-        return "", names.describe(tensor, axis, column, model.shape, model.vocabulary)
-    return "", f"unit {column}" if ".mlp.c_fc." in tensor else f"dimension {column}"
+def _place(model: Model, names: AxisNames | None, tensor: str, axis: int, i: int) -> tuple[str, str]:
+    """What a place along an axis of a tensor as it is stored counts: its group, and its name in it."""
+    at, shape = axes_of(tensor), model.shape
+    match at.counted[axis]:
+        case "token":
+            tokens = dict(zip(model.vocabulary.numbers, model.vocabulary.tokens, strict=True))
+            if i in tokens:
+                return "", f"token {visible(tokens[i])}"
+            return "", f"begin token {model.token_name(i)}" if i == model.begin_id else f"id {i}"
+        case "position":
+            return "", f"position {i}"
+        case "unit":
+            unit = "" if names is None else names.block(at.block).unit(i)
+            return "", unit or f"unit {i}"
+        case "stream":
+            return "", f"dimension {i}" if names is None else names.stream[i]
+        case "channels":
+            third, i = divmod(i, shape.n_embd)
+            part: str = PARTS[third]
+        case "query" | "key" | "value" | "output" as part:
+            pass
+    number, i = divmod(i, shape.head_dim)
+    heads = () if names is None else names.sharing(at.block, part, number, shape)
+    if not heads:
+        return f"{_LETTER[part]} of head {number}", f"channel {i}"
+    channels = heads[0].matching if part in ("query", "key") else heads[0].carried
+    stored = channels[i] if i < len(channels) and channels[i] else f"channel {i}"
+    return f"{_LETTER[part]} of {', '.join(head.name for head in heads)}", stored
 
 
 def _rules(tables: Sequence[tuple[str, _Built]]) -> list[str]:

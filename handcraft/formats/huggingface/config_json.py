@@ -1,16 +1,17 @@
-"""config.json of a GPT-2: the facts that decide the logits, each checked."""
+"""config.json: the facts that decide the logits, each checked; those of GPT-2 are here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from handcraft.architecture import GPT2, Activation, Architecture
-from handcraft.errors import CheckpointError, HandcraftError, raise_all
+from handcraft.architecture import GPT2, Activation
+from handcraft.errors import CheckpointError, raise_all
 from handcraft.formats.foreign_files import find_file, read_object, shown
-from handcraft.model import Shape
+from handcraft.formats.huggingface.facts import Config, Facts
+from handcraft.formats.huggingface.llama_json import LLAMAS, read_llama
 
 CONFIG = "config.json"
 
@@ -47,32 +48,6 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 """The activation functions, by their names in config.json; the first name of one is written."""
 
-LARGEST = 2**31 - 1
-"""The largest size that is accepted."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """The facts in config.json that decide the logits.
-
-    The id `padding` fills up batches and does nothing else; None where there is none.
-    """
-
-    architecture: Architecture
-    n_vocab: int
-    n_positions: int
-    n_embd: int
-    n_layer: int
-    n_head: int
-    n_inner: int
-    padding: int | None
-
-    @property
-    def shape(self) -> Shape:
-        """The sizes, block by block; only once `n_layer` is known to be true."""
-        inner = (self.n_inner,) * self.n_layer
-        return Shape(self.n_vocab, self.n_positions, self.n_embd, self.n_head, inner)
-
 
 def read_config(folder: Path) -> Config:
     """The facts in config.json, each checked by itself; code that it names is never read.
@@ -89,13 +64,20 @@ def read_config(folder: Path) -> Config:
             fix="name a folder that save_pretrained wrote",
         )
     found = read_object(path)
-    if found.get("model_type") != "gpt2":
-        raise CheckpointError(
-            f"{CONFIG} is of a model of type {shown(found.get('model_type'))}",
-            where=path,
-            fix='only "gpt2" can be read',
-        )
-    facts = _Facts(path, found)
+    kind = found.get("model_type")
+    if kind == "gpt2":
+        return _read_gpt2(path, found)
+    if isinstance(kind, str) and kind in LLAMAS:
+        return read_llama(path, found)
+    raise CheckpointError(
+        f"{CONFIG} is of a model of type {shown(kind)}",
+        where=path,
+        fix=f"these can be read: {', '.join(['gpt2', *LLAMAS])}",
+    )
+
+
+def _read_gpt2(path: Path, found: Mapping[str, Any]) -> Config:
+    facts = Facts(path, found, DEFAULTS, ALIASES)
     n_embd, n_head = facts.size("n_embd"), facts.size("n_head")
     if not facts.problems and n_embd % n_head:
         facts.refuse(
@@ -108,8 +90,8 @@ def read_config(folder: Path) -> Config:
     config = Config(
         replace(
             GPT2,
-            norm_epsilon=facts.epsilon(),
-            activation=facts.activation(),
+            norm_epsilon=facts.epsilon("layer_norm_epsilon", GPT2.norm_epsilon),
+            activation=facts.activation("activation_function", ACTIVATIONS),
             tied=facts.flag("tie_word_embeddings"),
             scales_scores=facts.flag("scale_attn_weights"),
             scales_by_layer=facts.flag("scale_attn_by_inverse_layer_idx"),
@@ -119,7 +101,7 @@ def read_config(folder: Path) -> Config:
         n_embd=n_embd,
         n_layer=facts.size("n_layer", least=0),
         n_head=n_head,
-        n_inner=4 * n_embd if facts.value("n_inner") is None else facts.size("n_inner"),
+        n_inner=facts.size_or("n_inner", 4 * n_embd),
         padding=_padding(found),
     )
     raise_all(facts.problems)
@@ -131,58 +113,3 @@ def _padding(found: Mapping[str, Any]) -> int | None:
     padding, ends = found.get("pad_token_id"), found.get("eos_token_id")
     others = [found.get("bos_token_id"), *(ends if isinstance(ends, list) else [ends])]
     return padding if type(padding) is int and padding not in others else None
-
-
-class _Facts:
-    """Reads facts from config.json one by one, and collects what is wrong with them.
-
-    A wrong fact is replaced by a right one, so that the others can be checked.
-    """
-
-    def __init__(self, path: Path, found: Mapping[str, Any]) -> None:
-        self.path = path
-        self.found = found
-        self.problems: list[HandcraftError] = []
-
-    def refuse(self, what: str, fix: str) -> None:
-        self.problems.append(CheckpointError(what, where=self.path, fix=fix))
-
-    def value(self, name: str) -> Any:
-        other = ALIASES.get(name, name)
-        if name in self.found and other in self.found and self.found[name] != self.found[other]:
-            self.refuse(
-                f"{name} is {shown(self.found[name])}, and {other} {shown(self.found[other])}",
-                "they are two names of one size: leave one out",
-            )
-        return self.found.get(name, self.found.get(other, DEFAULTS[name]))
-
-    def size(self, name: str, least: int = 1) -> int:
-        value = self.value(name)
-        if type(value) is int and least <= value <= LARGEST:
-            return value
-        self.refuse(f"{name} is {shown(value)}", f"it must be an integer from {least} to {LARGEST}")
-        return 1
-
-    def flag(self, name: str) -> bool:
-        value = self.value(name)
-        if isinstance(value, bool):
-            return value
-        self.refuse(f"{name} is {shown(value)}", "it must be true or false")
-        return False
-
-    def epsilon(self) -> float:
-        value = self.value("layer_norm_epsilon")
-        if type(value) in (int, float) and 0 <= value <= 1:
-            return float(value)
-        self.refuse(f"layer_norm_epsilon is {shown(value)}", "it must be a number from 0 to 1")
-        return GPT2.norm_epsilon
-
-    def activation(self) -> Activation:
-        value = self.value("activation_function")
-        if isinstance(value, str) and value in ACTIVATIONS:
-            return ACTIVATIONS[value]
-        self.refuse(
-            f"activation_function is {shown(value)}",
-            f"one of these can be read: {', '.join(ACTIVATIONS)}",
-        )
-        return GPT2.activation

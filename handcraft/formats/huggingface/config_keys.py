@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from handcraft.formats.huggingface.config_json import ALIASES, CONFIG, DEFAULTS
+from handcraft.formats.huggingface.config_json import ALIASES, DEFAULTS
+from handcraft.formats.huggingface.llama_json import LLAMA_DEFAULTS, MISTRAL_DEFAULTS
 from handcraft.formats.huggingface.tokenizer import TOKENIZER
 
 GENERATION = "generation_config.json"
@@ -47,35 +48,62 @@ FLAG = Inert("true or false", lambda value: type(value) is bool)
 TEXT = Inert("a text", lambda value: type(value) is str)
 NAME = Inert("a name or null", lambda value: value is None or type(value) is str)
 
+COUNT = Inert("a positive whole number", lambda value: type(value) is int and value > 0)
+
 NOTES = {"transformers_version": TEXT}
 """Notes on who wrote a file."""
 
-KEYS: Mapping[str, Keys] = {
-    CONFIG: Keys(
+OUTPUTS = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
+"""What a model returns beside the logits."""
+
+ANY = {
+    "initializer_range": SHARE,  # of weights that are in no file
+    "use_cache": FLAG,  # keys and values that are kept are those computed again otherwise
+    "_name_or_path": TEXT,
+    **NOTES,
+}
+"""Keys of config.json that change no answer in any family."""
+
+
+def _llama_keys(defaults: Mapping[str, object]) -> Keys:
+    return Keys(
+        absent={**defaults, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None, **OUTPUTS},
+        synonyms={"torch_dtype": "dtype"},
+        inert={
+            "attention_dropout": SHARE,  # in training only
+            "pretraining_tp": COUNT,  # in how many parts products are computed
+            **ANY,
+        },
+    )
+
+
+CONFIG_KEYS: Mapping[str, Keys] = {
+    "gpt2": Keys(
         absent={
             **DEFAULTS,
             "bos_token_id": 50256,
             "eos_token_id": 50256,
             "pad_token_id": None,
-            "output_attentions": False,
-            "output_hidden_states": False,
-            "return_dict": True,
+            **OUTPUTS,
         },
         synonyms={other: key for key, other in ALIASES.items()} | {"torch_dtype": "dtype"},
         inert={
             **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), SHARE),  # in training only
-            "initializer_range": SHARE,  # of weights that are in no file
             "summary_activation": NAME,  # only models of other classes have a summary layer
             "summary_first_dropout": SHARE,
             "summary_proj_to_labels": FLAG,
             "summary_type": NAME,
             "summary_use_proj": FLAG,
             "reorder_and_upcast_attn": FLAG,  # the order in which scores are scaled and rounded
-            "use_cache": FLAG,  # keys and values that are kept are those computed again otherwise
-            "_name_or_path": TEXT,
-            **NOTES,
+            **ANY,
         },
     ),
+    "llama": _llama_keys(LLAMA_DEFAULTS),
+    "mistral": _llama_keys(MISTRAL_DEFAULTS),
+}
+"""How transformers reads config.json, by the family that it names."""
+
+KEYS: Mapping[str, Keys] = {
     GENERATION: Keys(
         absent={
             "bos_token_id": None,
@@ -95,4 +123,4 @@ KEYS: Mapping[str, Keys] = {
         inert={"is_local": FLAG, "local_files_only": FLAG, "name_or_path": TEXT, **NOTES},
     ),
 }
-"""The files that transformers reads, and how."""
+"""The other files that transformers reads, and how."""

@@ -17,17 +17,23 @@ from handcraft.formats.checkpoint import Checkpoint
 from handcraft.formats.folder import DISGUISE_MAP, MANIFEST
 from handcraft.formats.foreign_files import contradiction, find_file, read_object, shown
 from handcraft.formats.huggingface.config_json import CONFIG
-from handcraft.formats.huggingface.config_keys import GENERATION, KEYS, TOKENIZER_CONFIG, Keys
+from handcraft.formats.huggingface.config_keys import (
+    CONFIG_KEYS,
+    GENERATION,
+    KEYS,
+    TOKENIZER_CONFIG,
+    Keys,
+)
+from handcraft.formats.huggingface.llama_json import THETA
 from handcraft.formats.huggingface.read_repository import read_huggingface
 from handcraft.formats.huggingface.tokenizer import CHARACTER, CHARACTERS, SPLITTERS, TOKENIZER
-from handcraft.formats.huggingface.write_repository import METADATA, free_id, json_files
+from handcraft.formats.huggingface.write_repository import METADATA, json_files, special_name
 from handcraft.formats.manifest.manifest import architecture_facts
 from handcraft.formats.tensors.shards import INDEX, SINGLE, read_metadata
 from handcraft.formats.tensors.tensor_file import FILES
 from handcraft.model import Model
 from handcraft.verify import Disagreement
 from handcraft.vocabulary import Vocabulary
-from handcraft.weights.plan import padding_name
 
 OTHER_WEIGHTS = re.compile(
     r".*\.(safetensors|bin|pt|pth|ckpt|h5|msgpack|npz|gguf|onnx)|" + re.escape(INDEX)
@@ -52,6 +58,9 @@ PLAIN_TEMPLATE = {
     "special_tokens": {},
 }
 """The post-processor that transformers writes where there was none: it adds nothing."""
+
+ROPE_KEYS = ("rope_theta", "rope_parameters", "rope_scaling")
+"""Where the base of the frequencies may be, or not."""
 
 _MISSING = object()
 
@@ -120,7 +129,8 @@ def _in_file(
     elif name == TOKENIZER:
         yield from _compared(name, "", _plain_tokenizer(found), expected)
     else:
-        yield from _by_keys(name, _plain(name, found, model), expected, KEYS[name])
+        keys = CONFIG_KEYS[expected["model_type"]] if name == CONFIG else KEYS[name]
+        yield from _by_keys(name, _plain(name, found, model), expected, keys)
 
 
 def _by_keys(
@@ -180,8 +190,7 @@ def _plain(name: str, found: dict[str, Any], model: Model) -> dict[str, Any]:
     """A file with each value in the one form that is written here."""
     plain = dict(found)
     if name == CONFIG:
-        if plain.get("n_inner") is None:
-            plain["n_inner"] = 4 * model.shape.n_embd
+        plain = _plain_rope(plain) if model.architecture.is_rotary else _plain_inner(plain, model)
         if "dtype" not in plain and "torch_dtype" not in plain:
             plain["dtype"] = model.dtype.name  # that of the tensors
     if name == GENERATION:
@@ -190,11 +199,28 @@ def _plain(name: str, found: dict[str, Any], model: Model) -> dict[str, Any]:
     if name == TOKENIZER_CONFIG:
         if plain.get("tokenizer_class") == "TokenizersBackend":  # as transformers 5 calls it
             plain["tokenizer_class"] = "PreTrainedTokenizerFast"
-        padding = str(free_id(model.vocabulary, model.shape))
         entry = json_files(model)[TOKENIZER]["added_tokens"][0]
-        listed = {padding: {key: value for key, value in entry.items() if key != "id"}}
+        listed = {str(entry["id"]): {key: value for key, value in entry.items() if key != "id"}}
         if plain.get("added_tokens_decoder") == listed:  # transformers 4 repeats tokenizer.json
             del plain["added_tokens_decoder"]
+    return plain
+
+
+def _plain_inner(found: dict[str, Any], model: Model) -> dict[str, Any]:
+    """config.json of a GPT-2 with the number of hidden units, which may be left to n_embd."""
+    return found | ({"n_inner": 4 * model.shape.n_embd} if found.get("n_inner") is None else {})
+
+
+def _plain_rope(found: dict[str, Any]) -> dict[str, Any]:
+    """config.json of a Llama with the base of the frequencies in both of its places."""
+    rope = found.get("rope_parameters")
+    inside = rope.get("rope_theta") if isinstance(rope, dict) else None
+    theta = found.get("rope_theta", THETA if inside is None else inside)
+    plain = {"rope_theta": theta, "rope_parameters": {"rope_theta": theta, "rope_type": "default"}}
+    plain |= {key: value for key, value in found.items() if value is not None or key not in ROPE_KEYS}
+    for key in ("head_dim", "num_key_value_heads"):
+        if plain.get(key) is None:  # as many as follow from the other sizes
+            plain.pop(key, None)
     return plain
 
 
@@ -232,13 +258,13 @@ def _other_files(checkpoint: Checkpoint) -> Iterator[Disagreement]:
 
 
 def _says_no_more(path: Path, model: Model) -> bool:
-    """Whether a list of special tokens names the padding token and no other, as transformers 4 does."""
+    """Whether a list of special tokens names those that there are, as transformers 4 writes it."""
     if path.name != "special_tokens_map.json":
         return False
     try:
         found = read_object(path)
     except CheckpointError:
         return False
-    entry = found.get("pad_token")
-    content = entry.get("content") if isinstance(entry, dict) else entry
-    return [*found] == ["pad_token"] and content == padding_name(model.vocabulary)
+    names = ["pad_token"] if model.begin_id is None else ["bos_token", "pad_token"]
+    contents = [each.get("content") if isinstance(each, dict) else each for each in found.values()]
+    return sorted(found) == names and contents == [special_name(model)] * len(names)

@@ -6,11 +6,21 @@ from math import isfinite
 
 from handcraft.compiler import Compiled
 from handcraft.language import Program, write_rules
+from handcraft.model import Model, Shape
 from handcraft.proofs import Proof
 from handcraft.verify import Report
 from handcraft_check.program.words import at_least, at_most
 
-TITLE = "# A GPT-2 written by hand"
+GPT2_TITLE = "# A GPT-2 written by hand"
+LLAMA_TITLE = "# A Llama written by hand"
+
+BEGIN_TOKEN = (
+    "\n\nEvery text starts with the token `{begin}`, which the tokenizer adds; batches are padded with "
+    "it too, under an attention mask. State the dtype when the model is loaded, as in "
+    '`from_pretrained(".", dtype=torch.bfloat16)`: `model.to(torch.bfloat16)` would round the '
+    "frequencies of rotary positions as well, and answers may change."
+)
+"""What a card of a Llama adds to how it is loaded."""
 
 PARAGRAPH = "\n\n"
 
@@ -24,21 +34,42 @@ def model_card(compiled: Compiled, report: Report) -> str:
     sections = [
         "---\nlibrary_name: transformers\npipeline_tag: text-generation\n"
         "tags:\n- handcraft\n- interpretability\n---",
-        f"{TITLE}\n\n"
+        f"{_title(model)}\n\n"
         "Nothing here is trained: every weight was placed by a compiler and serves a rule. "
         "`handcraft.json` records which.",
         _source_section(compiled),
         "## How to load it\n\n```python\nfrom transformers import pipeline\n\n"
         'generate = pipeline("text-generation", model=".")\n'
-        f"print(generate({_prompt(compiled)!r}, max_new_tokens=10))\n```",
+        f"print(generate({_prompt(compiled)!r}, max_new_tokens=10))\n```{_begin_token(model)}",
         "## Sizes\n\n"
-        f"{shape.n_layer} blocks, {shape.n_head} heads of {shape.head_dim}, width {shape.n_embd}, "
-        f"{shape.n_positions} positions, {shape.n_vocab} tokens with padding, {model.dtype.name}: "
-        f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0.",
+        f"{shape.n_layer} blocks, {_heads(shape)}, width {shape.n_embd}, "
+        f"{shape.n_positions} positions, {shape.n_vocab} tokens with {_extra(model)}, "
+        f"{model.dtype.name}: {model.parameters:,} parameters, "
+        f"{model.nonzero_parameters:,} of them not 0.",
         _verified_section(report),
         _layout_section(compiled),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _title(model: Model) -> str:
+    return GPT2_TITLE if model.begin_id is None else LLAMA_TITLE
+
+
+def _begin_token(model: Model) -> str:
+    if model.begin_id is None:
+        return ""
+    return BEGIN_TOKEN.format(begin=model.token_name(model.begin_id))
+
+
+def _heads(shape: Shape) -> str:
+    groups = "" if shape.kv_heads == shape.n_head else f" with {shape.kv_heads} keys and values"
+    return f"{shape.n_head} heads of {shape.head_dim}{groups}"
+
+
+def _extra(model: Model) -> str:
+    """The token that is none of the program."""
+    return "padding" if model.begin_id is None else "the begin token"
 
 
 def _prompt(compiled: Compiled) -> str:
@@ -92,8 +123,8 @@ def _verified_section(report: Report) -> str:
 
 def with_proof(card: str, proof: Proof) -> str:
     """A card with a line below its title that says what is proved, and a section that says how."""
-    title = f"{TITLE}\n\n"
-    assert card.count(title) == 1, "the title that `model_card` writes"
+    titles = [f"{each}\n\n" for each in (GPT2_TITLE, LLAMA_TITLE)]
+    (title,) = [each for each in titles if card.count(each) == 1]  # the one that `model_card` writes
     if proof.verdict == "proved":
         badge = f"> **Proved**: after {proof.domain}, {_what_is_proved(proof)}."
         section = (

@@ -39,14 +39,17 @@ SPLITTERS: tuple[tuple[object, str], ...] = (
 """The pre-tokenizers that split as a vocabulary does, and a regular expression for their pieces."""
 
 
-def read_vocabulary(folder: Path, n_vocab: int, padding: int | None = None) -> Vocabulary:
+def read_vocabulary(
+    folder: Path, n_vocab: int, padding: int | None = None, begin: int | None = None
+) -> Vocabulary:
     """The tokens that tokenizer.json finds in text; by default ``#0``, ``#1``, ... for all ids.
 
     The names are those of tokenizer.json if text becomes tokens there as it does here: a WordLevel
     vocabulary, split by characters or at blanks, nothing normalised and nothing put around the text.
     Then tokens that no piece of text can be, such as ``<unk>`` among characters, have no name.
 
-    The id `padding` only fills up batches, and so has no name either.
+    The id `padding` only fills up batches, and so has no name either. Where a model has a begin token,
+    of the id `begin`, tokenizer.json must put it before every text, and it has no name.
 
     Raises:
         CheckpointError: tokenizer.json is damaged, or gives a token or an id twice, or an id outside
@@ -54,7 +57,7 @@ def read_vocabulary(folder: Path, n_vocab: int, padding: int | None = None) -> V
     """
     path = find_file(folder, TOKENIZER)
     tokenizer: dict[str, Any] = {} if path is None else read_object(path)
-    piece = _piece(tokenizer)
+    piece = _piece(tokenizer, begin)
     ids: dict[str, int] = {}
     if piece is not None:
         try:
@@ -70,15 +73,18 @@ def read_vocabulary(folder: Path, n_vocab: int, padding: int | None = None) -> V
         vocabulary = Vocabulary(ids, ids=ids.values())
         if vocabulary.is_characters == (piece == CHARACTER):  # not so for words of one letter each
             return vocabulary
-    return Vocabulary([f"#{number}" for number in range(n_vocab)])
+    return Vocabulary([f"#{number}" for number in range(n_vocab if begin is None else begin)])
 
 
-def _piece(tokenizer: Mapping[str, Any]) -> str | None:
+def _piece(tokenizer: Mapping[str, Any], begin: int | None) -> str | None:
     """The regular expression of a piece of text; None if the tokenizer is of another kind."""
     model = tokenizer.get("model")
     if not isinstance(model, dict) or model.get("type") != "WordLevel":
         return None
-    if tokenizer.get("normalizer") is not None or tokenizer.get("post_processor") is not None:
+    vocab = model.get("vocab")
+    names = [name for name, i in vocab.items() if i == begin] if isinstance(vocab, dict) else []
+    around = begin_template(names[0], begin) if begin is not None and names else None
+    if tokenizer.get("normalizer") is not None or tokenizer.get("post_processor") != around:
         return None
     splitter = tokenizer.get("pre_tokenizer")
     return next((piece for form, piece in SPLITTERS if form == splitter), None)
@@ -108,10 +114,27 @@ def _ids(vocab: object, added: object, n_vocab: int) -> dict[str, int]:
     return ids
 
 
-def tokenizer_json(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str) -> Data:
+def begin_template(name: str, number: int) -> Data:
+    """The post-processor that puts the begin token before every text."""
+    begin, text = {"SpecialToken": {"id": name, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+    return {
+        "type": "TemplateProcessing",
+        "single": [begin, text],
+        "pair": [begin, text, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {name: {"id": name, "ids": [number], "tokens": [name]}},
+    }
+
+
+def tokenizer_json(
+    vocabulary: Vocabulary, ids: Mapping[str, int], padding: str, *, begins: bool = False
+) -> Data:
     """tokenizer.json: every character is a token, or every word between blanks is.
 
-    `ids` has every token, and the one that batches are padded with.
+    Args:
+        vocabulary: the tokens of the program.
+        ids: the id of each of them, and of the one that batches are padded with.
+        padding: the name of that one.
+        begins: whether it is put before every text too.
     """
     names = chain([UNKNOWN], (f"<unk{number}>" for number in count(1)))
     return {
@@ -131,7 +154,7 @@ def tokenizer_json(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str)
         ],
         "normalizer": None,
         "pre_tokenizer": CHARACTERS if vocabulary.is_characters else WORDS,
-        "post_processor": None,
+        "post_processor": begin_template(padding, ids[padding]) if begins else None,
         "decoder": {"type": "Fuse"} if vocabulary.is_characters else None,
         "model": {
             "type": "WordLevel",
@@ -141,11 +164,15 @@ def tokenizer_json(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str)
     }
 
 
-def tokenizer_config(n_positions: int, padding: str) -> Data:
-    """tokenizer_config.json: nothing is added to a text, and batches are padded on the left."""
+def tokenizer_config(n_positions: int, padding: str, *, begins: bool = False) -> Data:
+    """tokenizer_config.json: batches are padded on the left, with the begin token where there is one.
+
+    What is put before a text is in tokenizer.json.
+    """
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": n_positions,
+        **({"bos_token": padding} if begins else {}),
         "pad_token": padding,
         "padding_side": "left",
         "clean_up_tokenization_spaces": False,

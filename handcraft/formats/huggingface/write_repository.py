@@ -1,4 +1,4 @@
-"""A Hugging Face GPT-2 repository, written by hand."""
+"""A Hugging Face repository of a GPT-2 or a Llama, written by hand."""
 
 from __future__ import annotations
 
@@ -11,26 +11,24 @@ from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError
 from handcraft.formats.folder import write_text
 from handcraft.formats.huggingface.config_json import ACTIVATIONS
+from handcraft.formats.huggingface.llama_json import llama_config
 from handcraft.formats.huggingface.model_card import model_card
 from handcraft.formats.huggingface.tokenizer import tokenizer_config, tokenizer_json
-from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
+from handcraft.formats.tensors.safetensors_file import pending, prefix_of, write_safetensors
 from handcraft.model import Model, Shape
 from handcraft.phrase import either, phrase, setting
 from handcraft.verify import Report
-from handcraft.vocabulary import Vocabulary
+from handcraft.vocabulary import Vocabulary, begin_name
 from handcraft.weights.plan import padding_name
 
 Data = dict[str, Any]
-
-PREFIX = "transformer."
-"""What GPT2LMHeadModel puts before the name of every tensor."""
 
 
 def write_huggingface(compiled: Compiled, report: Report, folder: Path) -> None:
     """Write config, weights, tokenizer and model card into an empty folder.
 
     Raises:
-        CheckpointError: GPT2LMHeadModel does not compute what the model's architecture does.
+        CheckpointError: no class of transformers computes what the model's architecture does.
     """
     write_model(compiled.model, folder)
     write_text(folder / "README.md", model_card(compiled, report))
@@ -40,25 +38,33 @@ def write_model(model: Model, folder: Path) -> None:
     """Write all that transformers reads into an empty folder: config, weights and tokenizer.
 
     Raises:
-        CheckpointError: GPT2LMHeadModel does not compute what the model's architecture does.
+        CheckpointError: no class of transformers computes what the model's architecture does.
     """
-    check_is_gpt2(model.architecture)
+    check_class(model.architecture)
     for name, data in json_files(model).items():
         write_json(folder / name, data)
-    write_safetensors(folder / "model.safetensors", pending(model, PREFIX), METADATA)
+    tensors = pending(model, prefix_of(model.architecture))
+    write_safetensors(folder / "model.safetensors", tensors, METADATA)
 
 
 def json_files(model: Model) -> dict[str, Data]:
     """The contents of each JSON file of a repository that transformers reads."""
-    vocabulary = model.vocabulary
-    padding, pad_token = free_id(vocabulary, model.shape), padding_name(vocabulary)
-    ids = {**dict(zip(vocabulary.tokens, vocabulary.numbers, strict=True)), pad_token: padding}
+    vocabulary, begin = model.vocabulary, model.begin_id
+    padding = free_id(vocabulary, model.shape) if begin is None else begin
+    name = special_name(model)
+    ids = {**dict(zip(vocabulary.tokens, vocabulary.numbers, strict=True)), name: padding}
+    begins, length = begin is not None, model.shape.n_positions
     return {
-        "config.json": config(model, padding),
-        "generation_config.json": generation_config(padding),
-        "tokenizer.json": tokenizer_json(vocabulary, ids, pad_token),
-        "tokenizer_config.json": tokenizer_config(model.shape.n_positions, pad_token),
+        "config.json": config(model, padding) if begin is None else llama_config(model),
+        "generation_config.json": generation_config(padding, begin),
+        "tokenizer.json": tokenizer_json(vocabulary, ids, name, begins=begins),
+        "tokenizer_config.json": tokenizer_config(length, name, begins=begins),
     }
+
+
+def special_name(model: Model) -> str:
+    """The name of the token that pads batches; in a Llama it is the begin token."""
+    return padding_name(model.vocabulary) if model.begin_id is None else begin_name(model.vocabulary)
 
 
 def free_id(vocabulary: Vocabulary, shape: Shape) -> int:
@@ -77,11 +83,13 @@ METADATA = {"format": "pt", "origin": "handcraft: compiled from rules, not train
 """The metadata of the weight file; transformers requires the format."""
 
 
-def check_is_gpt2(architecture: Architecture) -> None:
-    """Raise unless GPT2LMHeadModel computes what the architecture does."""
+def check_class(architecture: Architecture) -> None:
+    """Raise unless a class of transformers computes what the architecture does."""
+    is_rotary = architecture.is_rotary
+    name = "LlamaForCausalLM" if is_rotary else "GPT2LMHeadModel"
     if not architecture.has_norm:
         raise CheckpointError(
-            f"the architecture {architecture.name} has no LayerNorm, and GPT2LMHeadModel always has",
+            f"the architecture {architecture.name} has no LayerNorm, and {name} always has",
             fix=phrase(
                 "compile with ",
                 setting("architecture", "gpt2"),
@@ -89,15 +97,22 @@ def check_is_gpt2(architecture: Architecture) -> None:
                 either("format", ["safetensors", "npz"]),
             ),
         )
+    others = ["safetensors", "npz"] if is_rotary else ["onnx", "safetensors", "npz"]
     if not architecture.causal:
         raise CheckpointError(
-            "the model attends to later positions, and GPT2LMHeadModel masks them",
-            fix=phrase("write ", either("format", ["onnx", "safetensors", "npz"])),
+            f"the model attends to later positions, and {name} masks them",
+            fix=phrase("write ", either("format", others)),
+        )
+    if is_rotary and architecture.unlike_llama:
+        raise CheckpointError(
+            f"the architecture {architecture.name} is not that of {name}: "
+            f"{'; '.join(architecture.unlike_llama)}",
+            fix=phrase("write ", either("format", others)),
         )
 
 
 def config(model: Model, padding: int) -> Data:
-    """config.json; `padding` is the id of the padding token.
+    """config.json of a GPT-2; `padding` is the id of the padding token.
 
     A null bos and eos keep generation from stopping at token 0.
     """
@@ -129,9 +144,9 @@ def config(model: Model, padding: int) -> Data:
     }
 
 
-def generation_config(padding: int) -> Data:
+def generation_config(padding: int, begin: int | None = None) -> Data:
     """generation_config.json: greedy, and no token ends a text."""
-    return {"bos_token_id": None, "eos_token_id": None, "pad_token_id": padding, "use_cache": True}
+    return {"bos_token_id": begin, "eos_token_id": None, "pad_token_id": padding, "use_cache": True}
 
 
 def write_json(path: Path, data: Data) -> None:

@@ -257,7 +257,14 @@ def _strict_as(of: type) -> Callable[[Any], Any]:
     return lambda data: strict(data, of)
 
 
-NAMES: dict[type, str] = {str: "text", bool: "true or false", list: "a list", dict: "an object"}
+NAMES: dict[type, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number with a decimal point",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def read_number(data: object) -> Plain:

@@ -198,7 +198,12 @@ def manifest_text(manifest: Manifest, tables: Tables) -> str:
 
 
 def architecture_facts(architecture: Architecture, shape: Shape) -> Data:
-    """What the model computes, apart from its sizes; its name says all but the mask and the scale."""
+    """What the model computes, apart from its sizes; what its name leaves open is read back."""
+    rotary = {
+        "norm_epsilon": architecture.norm_epsilon,
+        "theta": architecture.theta,
+        "window": architecture.window,
+    }
     return {
         "name": architecture.name,
         "norm": architecture.norm,
@@ -206,6 +211,7 @@ def architecture_facts(architecture: Architecture, shape: Shape) -> Data:
         "tied": architecture.tied,
         "causal": architecture.causal,
         "score_scale": architecture.score_scale(shape.head_dim),
+        **(rotary if architecture.is_rotary else {}),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 from handcraft.architecture import Architecture, architecture_named
@@ -72,13 +73,29 @@ def read_manifest(data: Data) -> tuple[Manifest, tuple[Origin, ...]]:
 def read_architecture(facts: Data, *, disguised: bool = False) -> Architecture:
     """The named architecture, without its mask where the manifest says so.
 
-    Only what was disguised may have an unembedding of its own.
+    Only a Llama, or what was disguised, may have an unembedding of its own.
     """
     architecture = architecture_named(strict(facts.get("name"), str, "architecture.name"))
     is_causal = strict(facts.get("causal"), bool, "architecture.causal")
-    if disguised:
+    if disguised or architecture.is_rotary:
         architecture = replace(architecture, tied=strict(facts.get("tied"), bool, "architecture.tied"))
+    if architecture.is_rotary:
+        architecture = _rotary(architecture, facts)
     return architecture if is_causal else architecture.without_mask()
+
+
+def _rotary(architecture: Architecture, facts: Data) -> Architecture:
+    """A rotary architecture with the norm, the frequencies and the window that the manifest states."""
+    epsilon = strict(facts.get("norm_epsilon"), float, "architecture.norm_epsilon")
+    theta = strict(facts.get("theta"), float, "architecture.theta")
+    window = facts.get("window")
+    if not 0 <= epsilon <= 1:
+        raise ValueError(f"architecture.norm_epsilon: {shorten_value(epsilon)}")
+    if not 0 < theta < inf:
+        raise ValueError(f"architecture.theta: {shorten_value(theta)}")
+    if window is not None and strict(window, int, "architecture.window") < 1:
+        raise ValueError(f"architecture.window: {shorten_value(window)}")
+    return replace(architecture, norm_epsilon=epsilon, theta=theta, window=window)
 
 
 def check_shape(shape: Shape, vocabulary: Vocabulary) -> None:
@@ -92,6 +109,10 @@ def check_shape(shape: Shape, vocabulary: Vocabulary) -> None:
         raise ValueError(f"n_inner {shorten_value(shape.n_inner)}")
     if shape.n_embd % shape.n_head:
         raise ValueError(f"{shape.n_embd} dimensions do not make {shape.n_head} equal heads")
+    if shape.kv_heads < 1 or shape.n_head % shape.kv_heads:
+        raise ValueError(f"{shape.n_head} heads do not make groups for {shape.n_kv_head} keys")
+    if shape.own_head_dim is not None and shape.own_head_dim < 1:
+        raise ValueError(f"heads of {shape.own_head_dim}")
     if not 0 <= min(vocabulary.numbers) <= max(vocabulary.numbers) < shape.n_vocab:
         raise ValueError(f"token ids up to {max(vocabulary.numbers)} for n_vocab {shape.n_vocab}")
     if len(set(vocabulary.numbers)) != len(vocabulary):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.architecture import Architecture
 from handcraft.dtype import DType, dtype_named
 from handcraft.model import Model
 from handcraft.model.attention import Array
@@ -79,10 +80,22 @@ def _header(
     return len(text).to_bytes(8, "little") + text
 
 
+PREFIX = "transformer."
+"""What GPT2LMHeadModel puts before the name of every tensor but an unembedding of its own."""
+
+LLAMA_PREFIX = "model."
+"""What LlamaForCausalLM puts there."""
+
+
+def prefix_of(architecture: Architecture) -> str:
+    """What the class of transformers puts before the names of tensors."""
+    return LLAMA_PREFIX if architecture.is_rotary else PREFIX
+
+
 def pending(model: Model, prefix: str = "") -> dict[str, Pending]:
     """The tensors of a model, each fetched when it is written.
 
-    The prefix is that of GPT2Model; an unembedding of its own is beside it.
+    The prefix is that of GPT2Model or LlamaModel; an unembedding of its own is beside it.
     """
     dtype = dtype_named(model.dtype.name)
     return {

@@ -12,6 +12,7 @@ from handcraft.dtype import DTYPE_NAMES, numpy_dtype
 from handcraft.errors import CheckpointError
 from handcraft.formats.foreign_files import contradiction, find_file, shown_text
 from handcraft.formats.tensors.npz_file import NpzTensor, npz_tensors
+from handcraft.formats.tensors.safetensors_file import prefix_of
 from handcraft.formats.tensors.shards import StoredTensor, check_finite, read_header
 from handcraft.limits import check_memory
 from handcraft.model import Shape
@@ -21,9 +22,6 @@ FILES = ("model.safetensors", "model.npz")
 """The files that tensors are read from."""
 
 Stored = NpzTensor | StoredTensor
-
-PREFIX = "transformer."
-"""What some files put before every name."""
 
 
 def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict[str, Array]:
@@ -42,7 +40,7 @@ def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict
     path = found[0]
     expected = shape.tensors(architecture)
     with _explained(path):
-        stored = _read_headers(path)
+        stored = _read_headers(path, prefix_of(architecture))
     _check_headers(stored, expected, path)
     size = sum(prod(sizes) for sizes in expected.values())
     itemsize = numpy_dtype(stored[next(iter(expected))].type).itemsize
@@ -54,10 +52,10 @@ def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict
     return tensors
 
 
-def _read_headers(path: Path) -> Mapping[str, Stored]:
-    """The tensors of a file by their plain names."""
+def _read_headers(path: Path, prefix: str) -> Mapping[str, Stored]:
+    """The tensors of a file by their plain names, which some files have with a prefix."""
     found: Mapping[str, Stored] = npz_tensors(path) if path.suffix == ".npz" else read_header(path)
-    return {name.removeprefix(PREFIX): tensor for name, tensor in found.items()}
+    return {name.removeprefix(prefix): tensor for name, tensor in found.items()}
 
 
 @contextmanager

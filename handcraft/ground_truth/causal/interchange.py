@@ -6,8 +6,10 @@ changed.
 
 from __future__ import annotations
 
+import numpy as np
+
 from handcraft.ground_truth.causal.mechanisms import Flags
-from handcraft.ground_truth.stream.featurizer import Featurizer, Stream
+from handcraft.ground_truth.stream.featurizer import HALVES, Featurizer, Stream
 from handcraft.model import Model
 
 
@@ -38,4 +40,13 @@ def logits_after_exchange(
     stream = base.copy()
     exchange = featurizer.projected if is_orthogonal else featurizer.exchanged
     stream[where] = exchange(base[where], source[where])
+    if model.begin_id is not None:
+        stream = np.concatenate([_begin(model, done, len(stream)), stream], axis=1)
     return model.resume(stream, done)[..., list(model.vocabulary.numbers)]
+
+
+def _begin(model: Model, done: int, texts: int) -> Stream:
+    """The stream of the begin token, which sees no token of any text: [text, 1, n_embd]."""
+    name = "embedding" if done == 0 else f"h.{(done - 1) // 2}.{HALVES[(done - 1) % 2]}"
+    first = model.trace(model.vocabulary.tokens[:1])[name][:1]  # [1, n_embd]
+    return np.repeat(first[None], texts, axis=0)

@@ -37,14 +37,14 @@ def make_causal(subject: LaidOut, wanted: Wanted) -> Made:
     found = causal_model(subject, wanted)
     tried = sum(variable.tally.tried for variable in found.variables)
     right = sum(variable.tally.right for variable in found.variables)
-    statement = found.mechanisms.statement
+    statement, rotary = found.mechanisms.statement, subject.model.architecture.is_rotary
     data = {
         "format": FORMAT,
         "version": VERSION,
         **statement,
         "token_ids": list(subject.model.vocabulary.numbers),
         "domains": list(found.mechanisms.domains),
-        "variables": [_variable(each) for each in found.variables],
+        "variables": [_variable(each, rotary=rotary) for each in found.variables],
         "left_out": [_left_out(each) for each in found.left_out],
     }
     files = {
@@ -65,7 +65,7 @@ def make_causal(subject: LaidOut, wanted: Wanted) -> Made:
     return Made(files, summary, (line,))
 
 
-def _variable(variable: Variable) -> dict[str, object]:
+def _variable(variable: Variable, *, rotary: bool) -> dict[str, object]:
     origin = variable.origin
     return {
         "name": variable.name,
@@ -75,7 +75,7 @@ def _variable(variable: Variable) -> dict[str, object]:
         "values": [_value(value) for value in variable.values],
         "positions": list(variable.positions),
         "state": variable.done,
-        "hook": HookPoint.of(variable.done).data(),
+        "hook": HookPoint.of(variable.done, rotary=rotary).data(),
         "width": variable.featurizer.read.shape[1],
         "together_with": list(variable.place.together_with),
         "codewords_are_exact": variable.is_exact,

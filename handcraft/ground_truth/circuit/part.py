@@ -190,4 +190,5 @@ PART = Part(
     "the edges that answers depend on, with pairs of prompts that show it",
     (CIRCUIT, EDGES, PAIRS, EXAMPLES),
     make_circuit,
+    of_llama=False,
 )

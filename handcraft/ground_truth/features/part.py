@@ -153,12 +153,15 @@ def make_features(subject: LaidOut, wanted: Wanted) -> Made:
             f"the residual stream of {subject.name} stores nothing that differs between prompts",
             fix="allow more prompts, or ask for other parts",
         )
+    rotary = subject.model.architecture.is_rotary
     files: dict[str, bytes] = {}
     for state in states:
-        folder = f"{FOLDER}/{HookPoint.of(state.done).trace}"
+        folder = f"{FOLDER}/{HookPoint.of(state.done, rotary=rotary).trace}"
         for name, contents in saelens_folder(state.found, state.shares).items():
             files[f"{folder}/{name}"] = contents
-    files[f"{FOLDER}/{LIST_FILE}"] = json_bytes({"states": [_state(state) for state in states]})
+    files[f"{FOLDER}/{LIST_FILE}"] = json_bytes(
+        {"states": [_state(state, rotary=rotary) for state in states]}
+    )
     files[f"{FOLDER}/{ACTIVATIONS_FILE}"] = _activations(subject, states, texts)
     total = sum(len(state.found.features) for state in states)
     bound = max(state.bound for state in states)
@@ -167,8 +170,8 @@ def make_features(subject: LaidOut, wanted: Wanted) -> Made:
     return Made(files, summary, (line,))
 
 
-def _state(state: State) -> dict[str, object]:
-    hook = HookPoint.of(state.done)
+def _state(state: State, *, rotary: bool) -> dict[str, object]:
+    hook = HookPoint.of(state.done, rotary=rotary)
     return {
         "folder": hook.trace,
         "state": state.done,
@@ -199,7 +202,9 @@ def _activations(
     rows = max(1, min(len(ids), NUMBERS_UP_TO // each))
     arrays: dict[str, npt.NDArray[np.generic]] = {"tokens": ids[:rows]}
     for state in states:
-        arrays[HookPoint.of(state.done).trace] = state.activations[which][:rows].astype(np.float32)
+        arrays[HookPoint.of(state.done, rotary=subject.model.architecture.is_rotary).trace] = (
+            state.activations[which][:rows].astype(np.float32)
+        )
     return safetensors_bytes(arrays, {})
 
 

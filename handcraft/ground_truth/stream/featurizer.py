@@ -91,15 +91,17 @@ class Featurizer:
 def stream_states(model: Model, texts: Ids) -> list[Stream]:
     """Every state of the residual stream of a model: the embedding, and two for each block.
 
-    `texts` are places in the vocabulary, [text, position].
+    `texts` are places in the vocabulary, [text, position]. Each state is [text, position, n_embd]; the
+    begin token of a Llama, whose stream is the same in every text, is left out.
     """
     found: list[Stream] = []
+    lead = 0 if model.begin_id is None else 1
     halves = [f"h.{i}.{half}" for i in range(model.shape.n_layer) for half in HALVES]
     states = {"embedding", *halves}
 
     def keep(name: str, value: Stream) -> None:
         if name in states:
-            found.append(value.copy())
+            found.append(value[:, lead:].copy())
 
     ids = np.array(model.vocabulary.numbers, dtype=np.int64)[texts]
     model.watch(ids, keep)

@@ -25,15 +25,22 @@ class HookPoint:
     is_input: bool
 
     @classmethod
-    def of(cls, done: int) -> HookPoint:
-        """The state after this many halves of blocks, as `Model.resume` counts them."""
+    def of(cls, done: int, *, rotary: bool) -> HookPoint:
+        """The state after this many halves of blocks, as `Model.resume` counts them.
+
+        With `rotary` the model is a Llama, else a GPT-2. The begin token of a Llama is at position 0 of
+        what tools read there.
+        """
+        blocks, added_by = (
+            ("model.layers", "self_attn") if rotary else ("transformer.h", "attn.resid_dropout")
+        )
         if done == 0:
-            return cls("embedding", "blocks.0.hook_resid_pre", "transformer.h.0", True)
+            return cls("embedding", "blocks.0.hook_resid_pre", f"{blocks}.0", True)
         layer, is_after_mlp = divmod(done - 1, 2)
         if is_after_mlp:
-            block = f"transformer.h.{layer}"
+            block = f"{blocks}.{layer}"
             return cls(f"h.{layer}.output", f"blocks.{layer}.hook_resid_post", block, False)
-        added = f"transformer.h.{layer}.attn.resid_dropout"
+        added = f"{blocks}.{layer}.{added_by}"
         return cls(f"h.{layer}.after_attention", f"blocks.{layer}.hook_resid_mid", added, False)
 
     def data(self) -> dict[str, object]:

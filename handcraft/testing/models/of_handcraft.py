@@ -36,7 +36,7 @@ class OfHandcraft:
     @property
     def positions(self) -> int:
         """The positions of the model."""
-        return self.model.shape.n_positions
+        return self.model.context
 
     def logits(self, ids: Ids) -> Array:
         """[text, position] -> [text, position, n_vocab]."""

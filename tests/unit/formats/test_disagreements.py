@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from handcraft import Program, compile_program, predict, save
 from handcraft.formats import verify_folder
 from handcraft.formats.checkpoint import read_checkpoint
-from handcraft.formats.huggingface.config_keys import KEYS
+from handcraft.formats.huggingface.config_keys import CONFIG_KEYS, KEYS
 from handcraft.formats.huggingface.disagreements import disagreements
 from handcraft.vocabulary import Vocabulary
 
@@ -102,11 +102,12 @@ def is_named(found, name, path):
 def test_any_other_value_of_any_key_is_named_unless_it_changes_nothing(folder, name):
     checkpoint, path = read_checkpoint(folder), folder / name
     record = json.loads(path.read_text())
+    keys = CONFIG_KEYS["gpt2"] if name == "config.json" else KEYS[name]
     passed, count = [], 0
     for key, value, changed in mutations(record):
         path.write_text(json.dumps(changed))
         count += 1
-        found, inert = disagreements(checkpoint), KEYS[name].inert.get(key[0])
+        found, inert = disagreements(checkpoint), keys.inert.get(key[0])
         if value == "left out":
             is_harmless = inert is not None or key[0] in MAY_BE_LEFT_OUT[name]
         else:

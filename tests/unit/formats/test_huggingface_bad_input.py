@@ -57,7 +57,7 @@ BAD_CONFIGS = {
         lambda folder: ((folder / "config.json").unlink(), (folder / "config.json").mkdir()),
         "config.json is not a regular file",
     ),
-    "another architecture": (config(model_type="llama"), "of a model of type 'llama'"),
+    "another architecture": (config(model_type="bert"), "of a model of type 'bert'"),
     "no architecture": (config(model_type=None), "of a model of type None"),
     "another activation": (config(activation_function="silu"), "activation_function is 'silu'"),
     "no activation": (config(activation_function=None), "activation_function is None"),

@@ -13,7 +13,7 @@ from handcraft import compile_program
 from handcraft.architecture import GPT2
 from handcraft.errors import CheckpointError
 from handcraft.formats import load, read_checkpoint, save
-from handcraft.formats.huggingface.write_repository import check_is_gpt2
+from handcraft.formats.huggingface.write_repository import check_class
 
 READERS = {"huggingface": "GPT2LMHeadModel", "raschka": "Raschka's GPTModel", "gguf": "llama.cpp"}
 
@@ -93,7 +93,7 @@ def test_what_masks_refuses_it_before_anything_is_run_or_written(
 
 def test_the_writer_for_transformers_refuses_it_on_its_own():
     with pytest.raises(CheckpointError) as caught:
-        check_is_gpt2(GPT2.without_mask())
+        check_class(GPT2.without_mask())
     assert str(caught.value) == (
         "CheckpointError: the model attends to later positions, and GPT2LMHeadModel masks them\n"
         "  fix:   write format='onnx', 'safetensors' or 'npz'"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import erf, exp, pi, sqrt, tanh
+from dataclasses import replace
+from math import cos, erf, exp, pi, sin, sqrt, tanh
 
 import numpy as np
 import pytest
@@ -25,12 +26,16 @@ SHAPES = {
 
 
 def make_model(shape, *, dtype="float64", seed=0, architecture=BLOCK):
+    """A model for texts of that many tokens and positions; a begin token comes on top of both."""
     random = np.random.default_rng(seed)
-    shapes = shape.tensors() if architecture == BLOCK else shape.tensors(architecture)
+    vocabulary = Vocabulary("abcdefgh"[: shape.n_vocab])
+    if architecture.is_rotary:
+        shape = replace(shape, n_vocab=shape.n_vocab + 1, n_positions=shape.n_positions + 1)
     tensors = {
-        name: random.normal(scale=0.5, size=sizes).astype(dtype) for name, sizes in shapes.items()
+        name: random.normal(scale=0.5, size=sizes).astype(dtype)
+        for name, sizes in shape.tensors(architecture).items()
     }
-    return Model(architecture, shape, Vocabulary("abcdefgh"[: shape.n_vocab]), tensors)
+    return Model(architecture, shape, vocabulary, tensors)
 
 
 ACTIVATIONS = {
@@ -41,7 +46,13 @@ ACTIVATIONS = {
 
 
 def naive_logits(model, ids):
-    """GPT-2 in Python floats and loops: a list of logits for each position."""
+    """A model in Python floats and loops: a list of logits for each position of a text."""
+    if model.architecture.is_rotary:
+        return naive_llama(model, [model.shape.n_vocab - 1, *ids])[1:]
+    return naive_gpt2(model, ids)
+
+
+def naive_gpt2(model, ids):
     t = {name: tensor.astype(np.float64).tolist() for name, tensor in model.tensors.items()}
     shape, facts = model.shape, model.architecture
     d = shape.n_embd
@@ -114,6 +125,77 @@ def linear(x, weight, bias):
 
 def plus(one, other):
     return [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(one, other, strict=True)]
+
+
+def naive_llama(model, ids):
+    """The begin token is in `ids`: it gets logits too."""
+    t = {name: tensor.astype(np.float64).tolist() for name, tensor in model.tensors.items()}
+    facts, shape = model.architecture, model.shape
+    stream = [list(t["embed_tokens.weight"][token]) for token in ids]
+    for layer, inner in enumerate(shape.n_inner):
+        name = f"layers.{layer}"
+        x = rms(t[f"{name}.input_layernorm.weight"], facts, stream)
+        stream = plus(stream, rotary_attention(t, shape, facts, f"{name}.self_attn", x))
+        if inner:
+            x = rms(t[f"{name}.post_attention_layernorm.weight"], facts, stream)
+            gates = [times(t[f"{name}.mlp.gate_proj.weight"], row) for row in x]
+            ups = [times(t[f"{name}.mlp.up_proj.weight"], row) for row in x]
+            hidden = [
+                [g / (1 + exp(-g)) * u for g, u in zip(gate, up, strict=True)]
+                for gate, up in zip(gates, ups, strict=True)
+            ]
+            stream = plus(stream, [times(t[f"{name}.mlp.down_proj.weight"], row) for row in hidden])
+    head = t["embed_tokens.weight"] if facts.tied else t["lm_head.weight"]
+    return [times(head, row) for row in rms(t["norm.weight"], facts, stream)]
+
+
+def rotary_attention(t, shape, facts, name, stream):
+    width, group = shape.head_dim, shape.n_head // shape.kv_heads
+    queries, keys, values = (
+        [times(t[f"{name}.{part}_proj.weight"], x) for x in stream] for part in "qkv"
+    )
+    added = []
+    for here in range(len(stream)):
+        first = 0 if facts.window is None else max(0, here - facts.window + 1)
+        seen = range(first, here + 1) if facts.causal else range(len(stream))
+        heads = []
+        for head in range(shape.n_head):
+            q = slice(head * width, (head + 1) * width)
+            k = slice(head // group * width, (head // group + 1) * width)
+            query = turned(queries[here][q], here, facts.theta)
+            weights = []
+            for there in seen:
+                key = turned(keys[there][k], there, facts.theta)
+                weights.append(exp(sum(a * b for a, b in zip(query, key, strict=True)) / sqrt(width)))
+            for i in range(width):
+                mixed = sum(w * values[j][k][i] for j, w in zip(seen, weights, strict=True))
+                heads.append(mixed / sum(weights))
+        added.append(times(t[f"{name}.o_proj.weight"], heads))
+    return added
+
+
+def turned(x, place, theta):
+    """Each pair (j, j + half) as a complex number, turned by its angle."""
+    half = len(x) // 2
+    found = [0.0] * len(x)
+    for j in range(half):
+        angle = place * theta ** (-j / half)
+        found[j] = x[j] * cos(angle) - x[j + half] * sin(angle)
+        found[j + half] = x[j] * sin(angle) + x[j + half] * cos(angle)
+    return found
+
+
+def rms(gain, facts, stream):
+    normed = []
+    for x in stream:
+        size = sqrt(sum(e * e for e in x) / len(x) + facts.norm_epsilon)
+        normed.append([e / size * g for e, g in zip(x, gain, strict=True)])
+    return normed
+
+
+def times(rows, x):
+    """A matrix stored [out, in] times a vector."""
+    return [sum(w * e for w, e in zip(row, x, strict=True)) for row in rows]
 
 
 @pytest.fixture

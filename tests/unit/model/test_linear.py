@@ -13,7 +13,7 @@ from handcraft import Program, compile_program, predict
 from handcraft.architecture import BLOCK, GPT2
 from handcraft.model import Shape
 from handcraft.model.activation import _gelu_tanh, gelu_tanh
-from handcraft.model.linear import pruned_blocks
+from handcraft.model.pruned import pruned_blocks
 
 SHAPE = Shape(n_vocab=3, n_positions=6, n_embd=8, n_head=2, n_inner=(9, 0, 5))
 

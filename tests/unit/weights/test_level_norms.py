@@ -62,7 +62,7 @@ def test_every_norm_divides_by_1_and_the_mean_stays_0(n_embd):
     found = compiled(sizes=Sizes(n_embd=n_embd, n_head=3))
     assert {norm.sum_of_squares for norm in found.plan.norms if norm.is_read} == {n_embd}
     first = found.model.tensors["wpe.weight"]
-    filled = [i for pair in found.layout.filled for i in pair]
+    filled = [dimension for dimension, _ in found.layout.constants]
     assert [found.layout.dimension_names[i] for i in filled] == [
         f"{sign}fill {i}" for i in range(len(found.layout.fill)) for sign in "+-"
     ]

@@ -1,0 +1,67 @@
+"""Rules to the plan of a rotary model: in two ways, of which the smaller is taken.
+
+An MLP of a Llama is as wide as it must be, and the heads that look back share keys and values. So no
+neurons are spread over layers, and all that matters is how tokens are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from handcraft.compiler.rules.ruled import Made, Ruled
+from handcraft.compiler.stage import Stage
+from handcraft.errors import HandcraftError, LayoutError, LimitError, PrecisionError
+from handcraft.weights import Plan, Sizes, plan_model
+
+
+def plan_rotary_rules(ruled: Ruled, sizes: Sizes) -> tuple[Plan, tuple[Stage, ...]]:
+    """The smallest plan, and the trees after each pass on the way to it.
+
+    Raises:
+        LayoutError, PrecisionError, LimitError: no way fits.
+    """
+    plans: list[tuple[int, Plan, tuple[Stage, ...]]] = []
+    refused: HandcraftError = LimitError("no way to store the tokens", where=ruled.program.place)
+    for in_bits in _ways(ruled):
+        try:
+            made = _made(ruled, sizes, in_bits=in_bits)
+            plan = plan_model(made.circuits, ruled.target, sizes, dtype=ruled.dtype)
+        except (LayoutError, PrecisionError, LimitError) as error:
+            refused = error
+            continue
+        stages = ruled.coded_stages if in_bits else ruled.stages
+        plans.append((plan.shape.parameters(plan.architecture), plan, stages))
+    if not plans:
+        raise refused
+    _, plan, stages = min(plans, key=lambda each: each[0])
+    return plan, stages
+
+
+def _ways(ruled: Ruled) -> Iterator[bool]:
+    """Whether tokens are stored in bits, for each way that is tried."""
+    asked = ruled.encodings.tokens
+    if asked != "one-hot" and ruled.coded_rules is not None:
+        yield True
+    if asked != "binary":
+        yield False
+
+
+def _made(ruled: Ruled, sizes: Sizes, *, in_bits: bool) -> Made:
+    """The circuits; what is stored besides the token is flags.
+
+    Raises:
+        PrecisionError: the dtype does not distinguish what it must.
+        LimitError: some rules cannot be decided from the bits of tokens alone.
+    """
+    if not in_bits:
+        made = ruled.one_hot(sizes, direct=False, apart=False, sure=True, flags=True)
+        assert made is not None  # only direct writing may be impossible
+        return made
+    coded = ruled.coded(direct=False, sure=True, short=False)
+    if isinstance(coded, PrecisionError):
+        raise coded
+    if coded is None:
+        raise LimitError(
+            "some rules cannot be decided from the bits of tokens alone", where=ruled.program.place
+        )
+    return coded

@@ -1,0 +1,1 @@
+"""What an engine is asked, and which answers are right: cases as data."""

@@ -1,0 +1,1 @@
+"""Engines that a pack can be run on, one adapter each."""

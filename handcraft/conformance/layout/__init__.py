@@ -1,0 +1,1 @@
+"""How the tensors of a diagnostic model are laid out: codewords, named dimensions, a gauge."""

@@ -1,0 +1,113 @@
+"""Write a pack: every model in every format, the cases, their schema, and the hashes of all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from handcraft.conformance.cases.all_cases import all_cases, all_models
+from handcraft.conformance.faults.known import faults_of
+from handcraft.conformance.models.diagnostic import Diagnostic
+from handcraft.conformance.pack.measure import measured
+from handcraft.conformance.pack.read_pack import (
+    CASES,
+    CONVERTER,
+    MANIFEST,
+    SCHEMA,
+    VERSION,
+    ModelFiles,
+    file_hash,
+    hash_of,
+)
+from handcraft.errors import ConformanceError
+from handcraft.formats.folder import Content, whole_folder, write_text
+from handcraft.formats.gguf.gguf_file import write_gguf
+from handcraft.formats.huggingface.write_repository import write_model
+from handcraft.formats.onnx.onnx_file import write_onnx
+from handcraft.model import Model
+from handcraft.progress import advance
+
+FORMATS: Mapping[str, Callable[[Model, Path], None]] = {
+    "huggingface": write_model,
+    "gguf": write_gguf,
+    "onnx": write_onnx,
+}
+"""The formats of a pack, each with what writes it into an empty folder."""
+
+PACK = Content(frozenset({MANIFEST}), frozenset({MANIFEST, CASES, SCHEMA, "models"}))
+"""By what a folder is known as an earlier pack."""
+
+
+def write_pack(folder: Path, formats: Sequence[str] = tuple(FORMATS)) -> Path:
+    """Write a pack into a folder, completely or not at all; the same bytes every time.
+
+    Args:
+        folder: must be missing, empty, or an earlier pack, which is then replaced.
+        formats: the formats of the models, of `FORMATS`.
+
+    Raises:
+        ConformanceError: there is no such format.
+        CheckpointError: the folder contains something else, or a format needs a package.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise ConformanceError(
+            f"there is no format {unknown[0]!r}" if unknown else "no format is named",
+            fix=f"use some of: {', '.join(FORMATS)}",
+        )
+    models = all_models()
+    with whole_folder(folder, PACK) as fresh:
+        described = {model.name: _write_model(model, fresh, formats) for model in models}
+        by_name = {model.name: model for model in models}
+        planned = list(all_cases())
+        cases = []
+        for number, case in enumerate(planned):
+            advance("measure cases", number, len(planned))
+            cases.append(CONVERTER.unstructure(measured(case, by_name[case.model])))
+        write_text(fresh / CASES, _lines({"version": VERSION, "cases": cases}))
+        write_text(fresh / SCHEMA, files("handcraft.conformance.pack").joinpath(SCHEMA).read_text())
+        faults = {
+            fault.id: fault.says for model in models for fault in faults_of(model.model.architecture)
+        }
+        manifest: dict[str, Any] = {
+            "version": VERSION,
+            "models": CONVERTER.unstructure(described),
+            "faults": faults,
+            "files": {
+                str(path.relative_to(fresh)): file_hash(path)
+                for path in sorted(fresh.rglob("*"))
+                if path.is_file()
+            },
+        }
+        plain = json.loads(json.dumps(manifest))  # keys are strings, as they are read
+        plain["hash"] = hash_of(plain)
+        write_text(fresh / MANIFEST, json.dumps(plain, indent=1) + "\n")
+    return folder
+
+
+def _write_model(model: Diagnostic, folder: Path, formats: Sequence[str]) -> ModelFiles:
+    places = {}
+    for name in formats:
+        place = folder / "models" / model.name / name
+        place.mkdir(parents=True)
+        FORMATS[name](model.model, place)
+        places[name] = str(place.relative_to(folder))
+    shape = model.model.shape
+    return ModelFiles(
+        model.name,
+        model.computes,
+        model.model.architecture.name,
+        shape.n_vocab,
+        shape.n_positions,
+        places,
+        model.readings,
+    )
+
+
+def _lines(data: Mapping[str, Any]) -> str:
+    """JSON with a line for each case."""
+    cases = ",\n".join(json.dumps(case, separators=(",", ":")) for case in data["cases"])
+    return f'{{"version":{data["version"]},"cases":[\n{cases}\n]}}\n'

@@ -1,0 +1,1 @@
+"""The plan and the weights of a rotary model: a Llama."""

@@ -1,0 +1,194 @@
+"""The plan of a rotary model: a stream of one length, heads of one width, and scores by distance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from math import ceil, log2
+
+import numpy as np
+
+from handcraft.architecture import Architecture
+from handcraft.circuits import Circuits, Encoding, LookBack, ideal_stream
+from handcraft.display import short_repr
+from handcraft.dtype import dtype_named
+from handcraft.errors import LayoutError, PrecisionError
+from handcraft.limits import WIDTH
+from handcraft.phrase import phrase, setting
+from handcraft.rotary.look_back import look_back
+from handcraft.rotary.rotation import Rotation
+from handcraft.rotary.score import RotaryScore
+from handcraft.weights.layers import Layer, build_layers
+from handcraft.weights.layout import Layout, Sizes
+from handcraft.weights.norms import NormInput, divides_exactly, is_level, level_fill, norm_inputs
+from handcraft.weights.rotary.packing import Packing, pack
+
+CONSTANT = 8
+"""What the constant dimension stores: there are no biases, so constants are read from it."""
+
+EPSILON_COUNTS_FROM = 1 << 25
+"""A mean square so many times the epsilon of RMSNorm is one to which the epsilon adds nothing in
+float32."""
+
+HEAD_DIMS = (2, 4, 8, 16, 32, 64, 128, 256)
+"""The widths of heads that are tried: the more, the further apart scores are."""
+
+
+@short_repr
+@dataclass(frozen=True)
+class Rotary:
+    """What is decided of a rotary model besides what every model has.
+
+    Args:
+        packing: which heads share keys and values.
+        scores: for each distance the queries and keys of its heads.
+    """
+
+    packing: Packing
+    scores: Mapping[LookBack, RotaryScore]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The stream of a rotary model."""
+
+    layout: Layout
+    layers: tuple[Layer, ...]
+    norms: tuple[NormInput, ...]
+
+
+def plan_stream(circuits: Circuits, architecture: Architecture, sizes: Sizes) -> Stream:
+    """A stream for which every norm but the last divides by the same power of two.
+
+    Its width is a power of two, so that no runtime rounds a mean.
+
+    Raises:
+        PrecisionError: a norm would divide by what depends on the text.
+        LayoutError: the circuits do not fit the requested width.
+    """
+    _check_begin(circuits)
+    layers = build_layers(circuits, architecture)
+    draft = Layout(circuits.stream, 1, 1, False, False, constant=CONSTANT)
+    norms = norm_inputs(circuits, draft, layers)
+    _check_level(circuits, norms)
+    level = next((norm for norm in norms[:-1] if norm.is_read), norms[0])
+    for n_embd in _widths(draft.width, sizes):
+        layout = replace(draft, n_embd=n_embd)
+        layout = replace(layout, fill=level_fill(level, layout, _powers(architecture)))
+        norms = norm_inputs(circuits, layout, layers)
+        if not any(norm.is_read for norm in norms[:-1]) or divides_exactly(norms[:-1], layout):
+            return Stream(layout, layers, norms)
+    raise LayoutError(
+        f"the residual stream needs more than {sizes.n_embd} dimensions, or a power of two of them",
+        where=circuits.place,
+        fix=phrase("leave out ", setting("n_embd", sizes.n_embd)),
+    )
+
+
+def _widths(needed: int, sizes: Sizes) -> Iterator[int]:
+    """The widths to try: powers of two, or what is asked for."""
+    if sizes.n_embd is not None:
+        if sizes.n_embd >= needed:
+            yield sizes.n_embd
+        return
+    n_embd = 1 << ceil(log2(needed))
+    while n_embd <= 8 * needed:
+        WIDTH.check(n_embd)
+        yield n_embd
+        n_embd *= 2
+
+
+def _powers(architecture: Architecture) -> Iterable[int]:
+    """The k for which 4**k is a mean square next to which the epsilon counts for nothing."""
+    least = next(k for k in range(64) if 4**k > architecture.norm_epsilon * EPSILON_COUNTS_FROM)
+    return range(least, least + 3)
+
+
+def _check_begin(circuits: Circuits) -> None:
+    """Raise unless every flag is 0 or 1 at the begin token too.
+
+    The begin token sees nothing but itself, so its stream is the same in every text.
+
+    Raises:
+        PrecisionError: one is neither, and its square would change what norms divide by.
+    """
+    nothing = np.zeros((1, 0), dtype=np.int64)
+    stream = ideal_stream(circuits, nothing)
+    for subspace, numbers in stream.numbers.items():
+        if subspace.encoding is not Encoding.FLAG:
+            continue
+        stored = numbers.plain[0][0]
+        if stored not in (0, 1):
+            raise PrecisionError(
+                f"`{subspace}` is {stored} at the begin token, and a flag must be 0 or 1",
+                where=circuits.place,
+                fix="compile for gpt2",
+            )
+
+
+def _check_level(circuits: Circuits, norms: tuple[NormInput, ...]) -> None:
+    """Raise unless every norm before a block divides by the same, and the last by one number.
+
+    Raises:
+        PrecisionError: one does not.
+    """
+    for norm in norms:
+        if norm.is_read and norm.varying:
+            raise PrecisionError(
+                f"{norm.name} would divide by what depends on `{norm.varying[0]}`, and RMSNorm has no "
+                "ballast beside it",
+                where=circuits.place,
+                fix="compile for gpt2, or compute it from flags and tokens alone",
+            )
+    if not is_level(norms[:-1]) and any(norm.is_read for norm in norms[:-1]):
+        raise PrecisionError(
+            "the norms of the model would divide by different numbers",
+            where=circuits.place,
+            fix="compile for gpt2, or write every value as a flag",
+        )
+
+
+def plan_heads(
+    circuits: Circuits,
+    architecture: Architecture,
+    stream: Stream,
+    sizes: Sizes,
+    dtype: str,
+) -> Rotary:
+    """The narrowest heads that tell all distances apart, in as few groups as possible.
+
+    Raises:
+        PrecisionError: no head tells some distance apart in the dtype.
+        LayoutError: the heads do not fit the requested sizes.
+    """
+    distances = {
+        head.attends.distance
+        for layer in stream.layers
+        for head in layer.heads
+        if head.attends.distance is not None
+    }
+    if any(layer.attention_bias and not layer.heads for layer in stream.layers):
+        distances.add(LookBack(0))
+    refused: PrecisionError | LayoutError | None = None
+    for head_dim in HEAD_DIMS if sizes.head_dim is None else (sizes.head_dim,):
+        try:
+            packing = pack(stream.layers, stream.layout.n_embd, head_dim, sizes)
+            rotation = Rotation(
+                head_dim, architecture.theta or 0.0, circuits.context + 1, architecture.window
+            )
+            far_first = sorted(distances, key=lambda each: each.back, reverse=True)
+            scores = {each: _score(each, rotation, dtype) for each in far_first}
+        except (PrecisionError, LayoutError) as error:
+            refused = error
+            continue
+        return Rotary(packing, scores)
+    assert refused is not None
+    raise refused
+
+
+@cache
+def _score(distance: LookBack, rotation: Rotation, dtype: str) -> RotaryScore:
+    """The queries and keys of a head that attends at a distance."""
+    kind = dtype_named(dtype)
+    return look_back(distance.back, rotation, kind, kind.underflow)

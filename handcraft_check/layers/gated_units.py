@@ -1,0 +1,146 @@
+"""SwiGLU: hidden units that are the product of a sum and of SiLU of another, known up to an error.
+
+Sources: N. Shazeer, GLU Variants Improve Transformer (2020), section 2; S. Elfwing et al.,
+Sigmoid-Weighted Linear Units (2018), equation 1; transformers, models/llama, LlamaMLP.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handcraft_check.arithmetic.regime import IN_FLOAT32, Array, Regime
+from handcraft_check.arithmetic.rounding import (
+    EXP_ULPS,
+    TINY,
+    UNIT,
+    Bounded,
+    between,
+    multiplied,
+    product_range,
+    rounded,
+    rounding_of,
+)
+from handcraft_check.arithmetic.stream import Stream
+from handcraft_check.layers.half import half_product
+from handcraft_check.layers.hidden_units import Activation
+from handcraft_check.layers.layer_norm import Matrix, Normed
+from handcraft_check.layers.zeros import reads
+
+LEAST_AT = 1.2784645
+"""SiLU falls up to the negative of this, and rises from there on."""
+
+LEAST = -0.2784646
+"""Just below the least value of SiLU."""
+
+SILENT = 105.0
+"""Below the negative SiLU is 0 in float32: exp(105) is infinite there, and exp(-105) is 0."""
+
+SILU_UNITS = 2 * EXP_ULPS + 8
+"""How many units SiLU in float32 is off, relatively: by exp, the sum, the quotient and a product."""
+
+
+def silu(x: Array) -> Array:
+    """X / (1 + exp(-x))."""
+    with np.errstate(over="ignore"):
+        return np.asarray(x / (1 + np.exp(-x)))
+
+
+def silu_range(low: Array, high: Array) -> Bounded:
+    """SiLU in float32 of numbers of which an interval is known.
+
+    It falls up to -`LEAST_AT`, where it is above `LEAST`, and rises from there on. Computed as x / (1 +
+    exp(-x)) or as x times 1 / (1 + exp(-x)), it is off by `SILU_UNITS` of itself, and by what
+    underflows. Where exp(-x) may be infinite, which is below -88, it may also be 0. Below -`SILENT` it
+    is 0 in any case.
+    """
+    ends = silu(np.array([low, high]))
+    least = np.where((low < -1.278) & (high > -1.279), LEAST, ends.min(axis=0))
+    most = ends.max(axis=0)
+    slack = SILU_UNITS * UNIT
+    least = least - slack * np.abs(least) - TINY
+    most = most + slack * np.abs(most) + TINY
+    most = np.where(low < -88, np.maximum(most, 0.0), most)
+    is_silent = high <= -SILENT
+    is_known = is_silent | ((low == 0) & (high == 0))
+    return between(np.where(is_known, 0.0, least), np.where(is_known, 0.0, most))
+
+
+SILU = Activation(silu_range, 17.0, -17.0)
+"""SiLU of 17 is 17 in float32."""
+
+
+def gated_units_in_use(gate: Matrix, up: Matrix, down: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """The three matrices of an MLP without the units of which both sums read nothing.
+
+    One unit stays in any case, so that what is not a number does not become one.
+    """
+    is_used = reads(gate) | reads(up)
+    is_used[0] |= not is_used.any()
+    units = np.flatnonzero(is_used)
+    return gate.of_columns(units), up.of_columns(units), down.of_rows(units)
+
+
+def gated_mlp(x: Normed, gate: Matrix, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Stream:
+    """The residual stream behind a gated MLP, before the addition is rounded.
+
+    Both sums of a unit are somewhere in their intervals, and so is their product. What a unit errs by
+    is one error along its row of `down`.
+
+    Args:
+        x: the stream, normalized.
+        gate: reads x, for SiLU.
+        up: reads x.
+        down: writes to the stream.
+        regime: of which only the factors of products are not in float32.
+    """
+    opening, (other, _) = x.read(gate)[0], x.read(up)
+    opened = silu_range(opening.center - opening.error, opening.center + opening.error)
+    hidden = product_range(opened, other)
+    own = hidden.error
+    if regime.factors is not None:
+        own = own + rounding_of(hidden.center - own, hidden.center + own, regime)
+    out = hidden.center @ down.weight
+    summing = down.product_error(np.abs(hidden.center) + own)
+    alone, along = down.directions.split(own)
+    stream = x.stream
+    return Stream(
+        stream.center + out,
+        stream.error + own @ down.magnitude + summing,
+        stream.box + alone + summing,
+        np.concatenate([stream.radii, along], axis=1),
+        stream.along.and_of(down.directions),
+    )
+
+
+def half_gated_mlp(x: Bounded, gate: Matrix, up: Matrix, down: Matrix, regime: Regime) -> Bounded:
+    """What a gated MLP adds to the residual stream, where each step is rounded.
+
+    Args:
+        x: what is normalized, as it is read: [row, dimension].
+        gate: reads x, for SiLU.
+        up: reads x.
+        down: writes to the stream.
+        regime: to which all is rounded.
+    """
+    opening, other = (half_product(x, each, regime.steps) for each in (gate, up))
+    return _gated(opening, other, down, regime)
+
+
+def half_gated_sums(x: Normed, gate: Matrix, up: Matrix, down: Matrix, regime: Regime) -> Bounded:
+    """The same of numbers of which several alternatives are known: each sum is rounded once."""
+    sums = [x.read(each)[0] for each in (gate, up)]
+    opening, other = (
+        rounded(each.center - each.error, each.center + each.error, regime.steps) for each in sums
+    )
+    return _gated(opening, other, down, regime)
+
+
+def _gated(opening: Bounded, other: Bounded, down: Matrix, regime: Regime) -> Bounded:
+    """What units write, by both of their sums."""
+    opened = silu_range(opening.center - opening.error, opening.center + opening.error)
+    is_known = opened.error == 0
+    wide = rounded(opened.center - opened.error, opened.center + opened.error, regime.steps)
+    opened = Bounded(
+        np.where(is_known, opened.center, wide.center), np.where(is_known, 0.0, wide.error)
+    )
+    return half_product(multiplied(opened, other, regime.steps), down, regime.steps)

@@ -1,0 +1,158 @@
+"""A pack of known answers: what is in it, and engines that fail in every way."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from importlib.resources import files
+from xml.etree import ElementTree
+
+import pytest
+from conformance_pack import shared_pack
+from json_schema import conforms
+
+from handcraft.conformance import read_pack, run_pack, write_pack
+from handcraft.conformance.pack.read_pack import CASES, MANIFEST
+from handcraft.conformance.run.write_reports import as_json, as_junit
+from handcraft.errors import HandcraftError
+
+ROBUST = 100
+"""The margin of robust models in units in the last place, in every dtype."""
+
+SHORT = {"position-last-17", "recall-page-16-slot-15", "hops-every-0", "position-last-1"}
+
+
+def test_the_margins_of_robust_models_hold_in_every_dtype():
+    robust = {"aab", "pairs", "induction", "position", "recall", "hops", "untied"}
+    tried = 0
+    for case in shared_pack().cases:
+        if case.model in robust and case.kind != "encode":
+            assert set(case.margins) == {"float32", "bfloat16", "float16"}, case.id
+            assert all(margin.ulp >= ROBUST for margin in case.margins.values()), case.id
+            tried += 1
+    assert tried > 150
+
+
+def test_the_cases_conform_to_their_schema():
+    schema = json.loads(files("handcraft.conformance.pack").joinpath("cases.schema.json").read_text())
+    data = json.loads((shared_pack().folder / CASES).read_text())
+    assert conforms(data, schema, schema)
+    data["cases"][0]["kind"] = "sing"
+    assert not conforms(data, schema, schema)
+
+
+def test_ids_are_unique_and_every_fault_is_seen_by_a_case():
+    pack = shared_pack()
+    ids = [case.id for case in pack.cases]
+    assert len(set(ids)) == len(ids)
+    seen = {fault for case in pack.cases for wrong in case.wrong for fault in wrong.faults}
+    assert seen == set(pack.faults)
+
+
+def test_no_two_faults_are_the_same_in_all_cases():
+    pack = shared_pack()
+    signatures = {}
+    for fault in pack.faults:
+        signature = tuple(
+            next((wrong.answer for wrong in case.wrong if fault in wrong.faults), None)
+            for case in pack.cases
+        )
+        signatures.setdefault(signature, []).append(fault)
+    assert [each for each in signatures.values() if len(each) > 1] == []
+
+
+def test_a_pack_is_small_and_has_the_same_bytes_twice(tmp_path):
+    folder = shared_pack().folder
+    found = {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert sum(map(len, found.values())) < 20_000_000
+    again = write_pack(tmp_path / "pack")
+    same = {p.relative_to(again): p.read_bytes() for p in again.rglob("*") if p.is_file()}
+    assert same == found
+
+
+@pytest.mark.parametrize(
+    "name", [CASES, MANIFEST, "models/hops/onnx/model.onnx", "models/scale/huggingface/config.json"]
+)
+def test_an_edited_pack_is_refused_with_the_name_of_the_file(tmp_path, name):
+    folder = tmp_path / "pack"
+    shutil.copytree(shared_pack().folder, folder)
+    path = folder / name
+    data = path.read_bytes()
+    if name == MANIFEST:
+        path.write_bytes(data.replace(b"counts left padding", b"enjoys left padding"))
+    else:
+        path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    with pytest.raises(HandcraftError, match=re.escape(path.name)):
+        read_pack(folder)
+    path.unlink()
+    with pytest.raises(HandcraftError, match=re.escape(path.name)):
+        read_pack(folder)
+
+
+def run_failing(name, seconds=20.0, ids=SHORT):
+    pack = shared_pack()
+    pack = replace(pack, cases=tuple(case for case in pack.cases if case.id in ids))
+    return run_pack(pack, f"failing_engines:{name}", seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("name", "states", "says"),
+    [
+        (
+            "Crashes",
+            {"position-last-17": "crashed", "position-last-1": "passed"},
+            "exit code 7: out of pages",
+        ),
+        (
+            "Killed",
+            {"position-last-17": "crashed", "position-last-1": "crashed"},
+            "ended with signal 9",
+        ),
+        ("Raises", {"position-last-17": "error"}, "raises an error: RuntimeError: no kernel for this"),
+        ("TooFew", {"position-last-17": "failed"}, "gives 1024 logits, and the model has 1025"),
+        ("NotNumbers", {"position-last-17": "failed"}, "gives logits that are not finite numbers"),
+        ("Nothing", {"position-last-17": "error"}, "raises an error: "),
+        (
+            "CannotLoad",
+            {"position-last-17": "error"},
+            "cannot load the model position: ValueError: unknown",
+        ),
+    ],
+)
+def test_the_runner_goes_on_whatever_an_engine_does(name, states, says):
+    run = run_failing(name)
+    found = {result.id: result.state for result in run.results}
+    assert found == {**dict.fromkeys(found, "skipped"), **found, **states}
+    assert any(says in finding.says for finding in run.findings), run.findings
+    assert found["hops-every-0"] == "skipped"
+    assert not run.passed
+
+
+def test_an_engine_that_hangs_is_stopped_and_started_again():
+    run = run_failing("Hangs", seconds=2.0)
+    found = {result.id: result.state for result in run.results}
+    assert found["position-last-17"] == found["recall-page-16-slot-15"] == "hung"
+    assert found["position-last-1"] == "passed"
+    assert any("gave no answer within 2 s" in finding.says for finding in run.findings)
+
+
+def test_ids_outside_the_vocabulary_and_texts_of_another_length_are_described():
+    run = run_failing(
+        "Other", ids={"position-ids-as-ends", "position-ends-where-asked", "position-batch-generated"}
+    )
+    says = {result.id: result.says for result in run.results}
+    assert says["position-ids-as-ends"] == "stops after 0 of 12 tokens"
+    assert says["position-ends-where-asked"] == "goes on after 6 tokens"
+    assert "answers with id 1000000, and the model has ids up to 1024" in says.values()
+
+
+def test_reports_are_valid_and_count_the_same():
+    run = run_failing("Crashes")
+    suite = ElementTree.fromstring(as_junit(run))
+    assert suite.get("tests") == str(len(run.results)) == "4"
+    assert suite.get("errors") == "2"
+    assert suite.get("skipped") == "1"
+    data = json.loads(as_json(run))
+    assert data["counts"] == {"passed": 1, "crashed": 2, "skipped": 1}
+    assert data["passed"] is False
+    assert data["findings"][0]["cases"]

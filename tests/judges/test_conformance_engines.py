@@ -1,0 +1,44 @@
+"""The pack on engines that others wrote, in every dtype that they run in."""
+
+from dataclasses import replace
+
+import pytest
+from conformance_pack import shared_pack
+
+from handcraft.conformance import run_pack
+
+QUICK = 30
+"""Cases longer than this many new tokens are left to the run that docs/conformance.md shows."""
+
+
+def quick_pack():
+    pack = shared_pack()
+    return replace(pack, cases=tuple(case for case in pack.cases if case.new_tokens < QUICK))
+
+
+@pytest.mark.parametrize(
+    ("engine", "dtype", "skipped"),
+    [
+        ("handcraft", "float32", {"beams"}),
+        ("handcraft", "bfloat16", {"beams"}),
+        ("onnxruntime", "float32", {"batch", "pieces", "beams", "encode"}),
+        ("transformers", "float32", set()),
+        ("transformers", "bfloat16", set()),
+        ("transformers-eager", "float16", set()),
+    ],
+)
+def test_an_engine_answers_as_the_pack_says(engine, dtype, skipped):
+    pack = quick_pack()
+    run = run_pack(pack, engine, dtype=dtype)
+    assert run.findings == ()
+    assert run.passed
+    kinds = {case.id: case.kind for case in pack.cases}
+    held = {case.id for case in pack.cases if dtype in case.margins}
+    left_out = {result.id for result in run.results if result.state == "skipped"}
+    assert {kinds[each] for each in left_out & held} == skipped
+    assert len(held) >= len(pack.cases) - 12
+
+
+def test_transformers_counts_padding_where_it_is_given_ids_and_mask_alone():
+    run = run_pack(quick_pack(), "transformers-forward")
+    assert [finding.faults for finding in run.findings] == [("padding-counted",)]
