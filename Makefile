@@ -151,7 +151,7 @@ readers: $(READERS)/installed $(EAP_IG)
 	$(READERS)/bin/python -m pip --quiet install --no-deps --no-build-isolation $(EAP_IG)
 	$(READERS)/bin/python -m pytest -W ignore tests/readers
 	@mkdir -p build
-	@cd tests/readers && $(CURDIR)/$(READERS)/bin/python -W ignore attribution.py | tee $(CURDIR)/build/attribution.md
+	@cd tests/readers && $(abspath $(READERS))/bin/python -W ignore attribution.py | tee $(CURDIR)/build/attribution.md
 
 build/eap-ig:
 	git clone --quiet https://github.com/hannamw/EAP-IG $@

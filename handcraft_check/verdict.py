@@ -16,9 +16,9 @@ Word: TypeAlias = Literal["proved", "unproved", "refuted"]
 ASSUMED_OF = {
     "gpt2": (
         "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; "
-        "exp within 4 units in the last place, exp(0) = 1; square root and division within one; tanh is "
-        "1 beyond 10; LayerNorm and softmax in float32, a mean as a sum or kept running, the variance "
-        "about it; a mask leaves later positions no weight"
+        "exp within 4 units in the last place, exp(0) = 1; square root and division within one; tanh "
+        "is 1 beyond 10; LayerNorm and softmax in float32, a mean as a sum or kept running, the "
+        "variance about it; a mask leaves later positions no weight"
     ),
     "llama": (
         "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; "

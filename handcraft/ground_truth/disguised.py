@@ -22,7 +22,7 @@ from handcraft.disguise.record import read_record
 from handcraft.errors import GroundTruthError, HandcraftError
 from handcraft.formats import Checkpoint, save
 from handcraft.ground_truth.circuit.carried_edges import CarriedEdges
-from handcraft.ground_truth.featurizer import Array, Featurizer
+from handcraft.ground_truth.stream.featurizer import Array, Featurizer
 from handcraft.ground_truth.subject import LaidOut, of_compiled
 from handcraft.model import Model
 from handcraft.proofs.certificate import sha256

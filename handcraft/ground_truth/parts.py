@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from handcraft.errors import GroundTruthError
-from handcraft.ground_truth import freeze, values_json
+from handcraft.ground_truth import freeze
 from handcraft.ground_truth.causal import part as causal
 from handcraft.ground_truth.circuit import part as circuit
 from handcraft.ground_truth.components import part as components
 from handcraft.ground_truth.features import part as features
 from handcraft.ground_truth.part import Part
+from handcraft.ground_truth.values import part as values
 
 PARTS: tuple[Part, ...] = (
-    values_json.PART,
+    values.PART,
     circuit.PART,
     causal.PART,
     features.PART,

@@ -16,7 +16,7 @@ from handcraft.compiler.passes.ir import Attend
 from handcraft.compiler.passes.run_nodes import matched, run_nodes
 from handcraft.errors import GroundTruthError
 from handcraft.formats import Checkpoint
-from handcraft.ground_truth.featurizer import Featurizer
+from handcraft.ground_truth.stream.featurizer import Featurizer
 from handcraft.language import Program, Prompts
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Node, walk

@@ -1,29 +1,23 @@
-"""Programs: what a user writes, and what can be asked of it, for one text or in arrays for many."""
+"""Programs: rules over a vocabulary, as a user writes them."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from html import escape as escape_html
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-import numpy.typing as npt
-
-from handcraft.errors import HandcraftWarning, ProgramError, VocabularyError, raise_all
+from handcraft.errors import HandcraftWarning, ProgramError, raise_all
+from handcraft.language.asked import Asked
 from handcraft.language.decision import Decision
-from handcraft.language.distribution import likeliest
 from handcraft.language.expression_rules import ExpressionRules
-from handcraft.language.graph.node import Aggregate
-from handcraft.language.judged import Judged
 from handcraft.language.meaning import Meaning
 from handcraft.language.ngrams import ngram_rules
 from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.coverage import Coverage
-from handcraft.language.patterns.first_match import NONE, Ids
 from handcraft.language.read_rules import read_setting, rule_problems, unprompted_problems
 from handcraft.language.readings import Readings
 from handcraft.language.rule import Clause, Rule
@@ -44,7 +38,7 @@ HTML_UP_TO = 200
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class Program:
+class Program(Asked):
     """Rules over a vocabulary; the first rule that matches wins.
 
     A program is made from a vocabulary and a context length or, if its rules read expressions, from
@@ -177,136 +171,11 @@ class Program:
         """The same for IPython and Hypothesis, which would list every field."""
         printer.text(repr(self))
 
-    def meaning(self, context: str | Sequence[str]) -> str:
-        """The token that the first matching rule predicts; of a distribution the most likely.
-
-        Args:
-            context: text or tokens; of more than `self.context` tokens only the last ones count.
-
-        Raises:
-            VocabularyError: a token is unknown, or there is none.
-            PromptError: the context is not an allowed prompt of the program.
-            AssumptionError: the context breaks an assumption of the program.
-        """
-        return self.vocabulary.token(self.next_token(self._seen(context)))
-
-    def distribution(self, context: str | Sequence[str]) -> dict[str, Fraction]:
-        """The probabilities that the first matching rule gives; a single token has 1.
-
-        >>> from handcraft import predict
-        >>> program = Program("ab", 5, [predict({"a": 0.25, "b": 0.75}).otherwise()])
-        >>> program.distribution("a")
-        {'a': Fraction(1, 4), 'b': Fraction(3, 4)}
-        """
-        return dict(self._reading.distribution(self._seen(context)))
-
-    def trace(self, text: str | Sequence[str]) -> tuple[str, ...]:
-        """The token that is predicted at every position of a text of at most `self.context` tokens.
-
-        In a causal program this is the meaning of every prefix, at the cost of the whole text alone.
-        Whether the text or its prefixes are allowed prompts is not checked.
-
-        Raises:
-            ProgramError: the text is empty or too long.
-        """
-        ids = self.vocabulary.ids(text)
-        if not 0 < len(ids) <= self.context:
-            raise ProgramError(
-                f"a text of {len(ids)} tokens for a context of {self.context}",
-                fix=f"give 1 to {self.context} tokens",
-            )
-        return tuple(self.vocabulary.token(i) for i in self.next_tokens(ids))
-
-    def next_token(self, ids: Sequence[int]) -> int:
-        """The id of the token that the first matching rule predicts after exactly the tokens `ids`."""
-        return self.vocabulary.id(likeliest(self._reading.distribution(ids)))
-
-    def next_tokens(self, ids: Sequence[int]) -> list[int]:
-        """As `trace`, but in ids: the token that is predicted at every position of the tokens `ids`."""
-        return [self.vocabulary.id(likeliest(each)) for each in self._reading.distributions(ids)]
-
-    def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
-        """The ids of the tokens that are predicted at some positions of many texts.
-
-        The same as `next_tokens` for one text at a time, but in arrays, and many times faster.
-
-        Args:
-            texts: token ids, [text, position].
-            rows: for each answer its text: [answer].
-            places: for each answer its position: [answer].
-
-        Returns:
-            [answer]; -1 where the text, up to there with causal prompts, breaks an assumption.
-
-        Raises:
-            UncoveredError: no rule covers what ends at one of the places.
-        """
-        winners, tokens = self._reading.decide(texts, rows, places)
-        if self.has_only_patterns and (uncovered := np.flatnonzero(winners == NONE)).size:
-            first = uncovered[0]
-            self.next_token(texts[rows[first], : places[first] + 1].tolist())  # raises the error
-        return tokens
-
-    def rules_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
-        """The numbers of the rules that decide at some positions of many texts, as for `answers_at`.
-
-        Returns:
-            [answer]; -1 where a text breaks an assumption, or no rule matches.
-        """
-        return self._reading.decide(texts, rows, places)[0]
-
-    def judged(self, context: str | Sequence[str]) -> Judged:
-        """What becomes of each rule after a prompt, and the values of the expressions.
-
-        Whether the prompt is allowed is not checked; of more than `context` tokens the last ones count.
-
-        Raises:
-            VocabularyError: a token is unknown, or there is none.
-            AssumptionError: the prompt breaks an assumption.
-
-        >>> from handcraft import predict
-        >>> aab = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
-        >>> for outcome in aab.judged("ba").outcomes:
-        ...     print(outcome.state, "|", outcome.origin.what, outcome.misses)
-        nearly | predict b after aa 1
-        fires | predict a otherwise 0
-        """
-        ids = self.vocabulary.ids(context)[-self.context :]
-        if not ids:
-            raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
-        tokens = [self.vocabulary.token(i) for i in ids]
-        return self.meant.judged(tokens)
-
     @cached_property
     def meant(self) -> Meaning:
         """The rules as expressions, for explanations, pictures and certificates."""
         longer = (lambda context: self.widened(context).meant) if self.has_only_patterns else None
         return self._readings.as_expressions.meant(longer)
-
-    @property
-    def selections(self) -> tuple[Aggregate, ...]:
-        """The selections that the rules use, in the order in which they are computed."""
-        return self._reading.selections
-
-    def selected_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
-        """At how many positions up to the answers each selection found a source, and at how many none.
-
-        Returns:
-            [selection, 2], in the order of `selections`.
-        """
-        return self._reading.selected_at(texts, rows, places)
-
-    def probabilities_at(self, texts: Ids, rows: Ids, places: Ids) -> npt.NDArray[np.float64]:
-        """How probable each token is, as for `answers_at`: [answer, token]; 0 where that gives -1."""
-        winners, tokens = self._reading.decide(texts, rows, places)
-        found = np.zeros((len(tokens), len(self.vocabulary)))
-        known = np.flatnonzero(tokens >= 0)
-        found[known, tokens[known]] = 1
-        for number, rule in enumerate(self.rules):
-            if isinstance(rule.answer, Mapping):
-                shares = [float(rule.answer.get(token, 0)) for token in self.vocabulary.tokens]
-                found[winners == number] = shares
-        return found
 
     def widened(self, context: int) -> Program:
         """The same rules with a context of `context` tokens.
@@ -370,17 +239,6 @@ class Program:
     @property
     def _reading(self) -> PatternRules | ExpressionRules:
         return self._readings.decisive
-
-    def _seen(self, context: str | Sequence[str]) -> tuple[int, ...]:
-        """The ids of the tokens of a prompt that count."""
-        ids = self.vocabulary.ids(context)
-        if not ids:
-            raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
-        tokens = [self.vocabulary.token(i) for i in ids]
-        self.prompts.check_promised(
-            tokens, lambda text: self.vocabulary.token(self.next_token(self.vocabulary.ids(text)))
-        )
-        return ids[-self.context :]
 
     def draw(self, *, rule: int | None = None) -> Picture:
         """The values and rules of the program as a picture, which notebooks show.

@@ -69,16 +69,23 @@ class ReorderedModel(RoundedModel):
 
 def as_reordered(model: Model) -> ReorderedModel:
     """The same model with dimensions, heads and hidden units in reverse, rounded at every step."""
-    tensors = {name: _reversed(name, tensor) for name, tensor in model.tensors.items()}
+    width = model.shape.head_dim
+    tensors = {name: _reversed(name, tensor, width) for name, tensor in model.tensors.items()}
     return ReorderedModel(model.architecture, model.shape, model.vocabulary, tensors)
 
 
-def _reversed(name: str, tensor: Array) -> Array:
-    if name in ("wte.weight", "wpe.weight", "lm_head.weight"):  # tokens and positions stay in order
+EMBEDDINGS = ("wte.weight", "wpe.weight", "embed_tokens.weight", "lm_head.weight")
+
+
+def _reversed(name: str, tensor: Array, width: int) -> Array:
+    if name in EMBEDDINGS:  # tokens and positions stay in order
         return tensor[:, ::-1]
     if ".c_attn." in name:  # queries, keys and values stay side by side
         parts = np.split(tensor, 3, axis=-1)
         return np.concatenate([np.flip(part) for part in parts], axis=-1)
+    if name.endswith(("q_proj.weight", "k_proj.weight")):  # rotated channels stay where they are
+        heads = tensor.reshape(-1, width, tensor.shape[1])
+        return heads[::-1, :, ::-1].reshape(tensor.shape)
     return np.flip(tensor)
 
 

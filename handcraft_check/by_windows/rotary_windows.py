@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from handcraft_check.arithmetic.regime import Array, Regime
 from handcraft_check.arithmetic.rounding import (
+    CERTAIN,
     LARGEST,
     TINY,
     Bounded,
@@ -25,7 +27,7 @@ from handcraft_check.by_windows.rms_norm_of_sums import are_numbers, magnitude
 from handcraft_check.by_windows.sums import NormedSums, Part, Sums
 from handcraft_check.by_windows.window_model import Cases, WindowModel
 from handcraft_check.by_windows.windows import OWN, UnfitError
-from handcraft_check.layers.attention import softmax
+from handcraft_check.layers.attention import clear_winners, softmax
 from handcraft_check.layers.layer_norm import Flags, Ids
 from handcraft_check.layers.model import Model
 
@@ -86,29 +88,45 @@ def rotary_copies(model: Model, token_ids: Ids, length: int) -> RotaryCopied:
         seen = (apart >= 0) & (apart < (model.config.window or length + 2))
         for head in range(heads.count):
             center = np.where(seen, scores.center[head], -np.inf)
-            weights = softmax(Bounded(center, np.where(seen, scores.error[head], 0.0)))
-            if not np.isfinite(weights.most).all():
-                raise UnfitError("scores may be infinite")
+            one = Bounded(center, np.where(seen, scores.error[head], 0.0))
+            best, *found = _weighed(one, model.regime)
             if not heads.write_sizes[head].any():
                 continue
-            best, each = center.argmax(axis=1), np.arange(len(some))
             winners[head, some] = best - model.config.lead
-            others = weights.most.copy()
-            others[each, best] = 0.0
-            leaked[head, some] = others.sum(axis=1) * (1 + 1e-9)
-            off[head, some] = weights.common
-            is_certain = weights.rest < np.inf
-            if model.regime.is_half and not is_certain.all():
-                raise UnfitError("a head reads several sources in few digits")
-            terms = (weights.most > 0).sum(axis=1).astype(np.float64)
-            rounding = product_error(1 + leaked[head, some], terms)
-            summed[head, some] = np.where(is_certain, np.fmin(2.1 * weights.rest, rounding), rounding)
+            leaked[head, some], off[head, some], summed[head, some] = found
     if not (leaked < COPIED).all():
         raise UnfitError("a head reads several sources, or another one for other tokens")
     width = model.config.n_embd
     return RotaryCopied(
         x.center[:-1], np.zeros((length, width)), np.zeros(width), winners, leaked, off, summed, values
     )
+
+
+def _weighed(scores: Bounded, regime: Regime) -> tuple[Ids, Array, Array, Array]:
+    """The source with the highest score; what is leaked, off and summed, as in `Copied`: [row] each.
+
+    Raises:
+        UnfitError: scores may be infinite, or nobody surely has the highest in few digits.
+    """
+    best, rest = clear_winners(scores)
+    each = np.arange(len(best))
+    least = scores.center[each, best] - scores.error[each, best]
+    if not (least >= -regime.steps.largest).all():
+        raise UnfitError("scores may be infinite")
+    if (rest < CERTAIN).all():
+        return best, rest, rest, 2.1 * rest
+    weights = softmax(scores)
+    if not np.isfinite(weights.most).all():
+        raise UnfitError("scores may be infinite")
+    others = weights.most.copy()
+    others[each, best] = 0.0
+    leaked = others.sum(axis=1) * (1 + 1e-9)
+    is_certain = weights.rest < np.inf
+    if regime.is_half and not is_certain.all():
+        raise UnfitError("a head reads several sources in few digits")
+    rounding = product_error(1 + leaked, (weights.most > 0).sum(axis=1).astype(np.float64))
+    summed = np.where(is_certain, np.fmin(2.1 * weights.rest, rounding), rounding)
+    return best, leaked, weights.common, summed
 
 
 class RotaryWindowModel(WindowModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from handcraft_check.arithmetic.kinds import exp, is_finite
 from handcraft_check.arithmetic.regime import IN_FLOAT32, Array, Regime
@@ -18,6 +19,8 @@ from handcraft_check.arithmetic.rounding import (
     as_factor,
     product_error,
 )
+
+Ids = npt.NDArray[np.int64]
 
 SLACK = 1e-13
 """More than float64 can be off, relatively, in a sum of up to 1,024 exponentials and two products."""
@@ -85,6 +88,28 @@ def softmax(scores: Bounded, regime: Regime = IN_FLOAT32) -> Weights:
     common = np.minimum(rest, (seen[..., 0] + 4) * UNIT)
     moved = np.zeros_like(most) if regime.factors is None else 2 * regime.factors.unit * most
     return Weights(weights, deviation, most, common, moved, rest)
+
+
+def clear_winners(scores: Bounded) -> tuple[Ids, Array]:
+    """The source with the highest score, and a bound of the weights of all others together: [row] each.
+
+    If each of n sources scores less than the winner by at least g, which is positive, their differences
+    are computed up to a unit, so that each exponential is at most exp(-g (1 - u)), up to `EXP_ULPS`, or
+    underflows. They are divided by at least 1, which is the exponential of the winner. The bound is
+    infinite where g may not be positive, and where nothing is known of a score.
+
+    Args:
+        scores: [row, source]; a source that is not seen has the score -inf and the error 0.
+    """
+    best, each = scores.center.argmax(axis=1), np.arange(len(scores.center))
+    highest = scores.center + scores.error
+    least = scores.center[each, best] - scores.error[each, best]
+    highest[each, best] = -np.inf
+    count = scores.center.shape[1]
+    with np.errstate(invalid="ignore", over="ignore"):
+        gap = least - highest.max(axis=1)
+        rest = count * np.exp(-gap * (1 - 2 * UNIT)) * (1 + 4 * EXP_ULPS * UNIT) + TINY * (count + 1)
+    return best, np.where(gap > 0, rest, np.inf)
 
 
 def _others(logs: Array, own: Array) -> Array:

@@ -14,8 +14,8 @@ from handcraft.ground_truth.components.ablation import Baseline, ablate
 from handcraft.ground_truth.components.partition import Serves, added_up, partition
 from handcraft.ground_truth.contexts import sample_contexts
 from handcraft.ground_truth.features.part import states_with_features
-from handcraft.ground_truth.featurizer import stream_states
-from handcraft.ground_truth.ideal_states import ideal_states
+from handcraft.ground_truth.stream.featurizer import stream_states
+from handcraft.ground_truth.stream.ideal_states import ideal_states
 
 LONG = ("subleq", "tictactoe")
 """Programs with a hundred values: a deep run tries their interventions too."""

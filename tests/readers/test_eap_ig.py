@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from attribution import truths
 from eap.graph import Graph
 from eap_ig import answers, area_under_roc, attribute, evaluate, last_logits, read
 
@@ -136,3 +137,26 @@ def test_exact_attribution_finds_the_edges_that_the_pairs_show(truth):
     """Patching one edge at a time is what the circuit was found by; more pairs show more edges."""
     graph = attribute(truth("flipflop"), truth("flipflop").pairs(), "exact")
     assert area_under_roc(truth("flipflop").graph(), graph) > 0.95
+
+
+@pytest.fixture(scope="module")
+def hidden(tmp_path_factory):
+    """A disguise of a program, as EAP-IG reads it."""
+    folder = tmp_path_factory.mktemp("hidden")
+    return truths("induction", folder, hides=True)
+
+
+@pytest.mark.parametrize("table", ["pairs.csv", "examples.csv"])
+def test_in_a_disguise_too_every_answer_stays_with_all_false_edges_corrupted(hidden, table):
+    pairs = hidden.pairs(table)
+    assert evaluate(hidden, hidden.graph(), pairs, answers).tolist() == [1.0] * len(pairs)
+
+
+def test_without_all_edges_that_were_made_of_a_true_one_its_pair_gets_the_other_answer(hidden):
+    pairs = hidden.pairs()
+    for row in range(len(pairs)):
+        pair = pairs.iloc[[row]]
+        (edge,), (patched,), (wrong,) = pair["edge"], pair["patched"], pair["incorrect_idx"]
+        copies = [] if patched == "alone" else patched.removeprefix("with ").split(" and ")
+        (logits,) = evaluate(hidden, without(hidden, [edge, *copies]), pair, last_logits)
+        assert int(logits.argmax()) == wrong, pair

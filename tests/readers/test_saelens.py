@@ -13,16 +13,26 @@ from sae_lens.synthetic import SyntheticModel
 from safetensors.torch import load_file
 
 from handcraft.cli.sources import compile_found, find
-from handcraft.ground_truth import of_compiled, write_ground_truth
+from handcraft.disguise import Distract, Permute, Rotate, Split, disguise
+from handcraft.ground_truth import of_compiled, of_disguise, write_ground_truth
 
 NAMES = ["aab", "add", "copy_text", "grammar", "histogram", "ioi", "modular", "sort"]
 
 
-@pytest.fixture(scope="module", params=NAMES)
+HIDDEN = " in a disguise"
+
+
+@pytest.fixture(scope="module", params=[*NAMES, *(f"{name}{HIDDEN}" for name in ("aab", "sort"))])
 def folder(request, tmp_path_factory):
     path = tmp_path_factory.mktemp(request.param)
-    subject = of_compiled(compile_found(find(request.param).source), request.param)
-    write_ground_truth(subject, path, what=["features"])
+    compiled = compile_found(find(request.param.removesuffix(HIDDEN)).source)
+    subject = of_compiled(compiled, request.param)
+    if not request.param.endswith(HIDDEN):
+        write_ground_truth(subject, path, what=["features"])
+        return path
+    made = disguise(compiled, [Split(2, 2), Distract(1, 8), Permute(), Rotate()], seed=1, untie=True)
+    write_ground_truth(of_disguise(subject, made.model, made.carried), path, what=["features"])
+    made.save(path / "model")
     return path
 
 

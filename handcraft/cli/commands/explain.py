@@ -102,7 +102,7 @@ def explain(
     found = find(name, lines or ())
     note(found.note)
     if found.folder is not None:
-        check_not_compiled(found.folder.folder, [architecture] if architecture else [])
+        check_not_compiled(found.folder.folder, {"architecture": architecture})
         weights = found.folder.weights
     else:
         weights = compile_found(found.source, architecture=architecture).weights
@@ -138,7 +138,7 @@ def _explained(
     if name is not None and not lines and Path(name).is_dir():
         from handcraft.formats import is_checkpoint, subject_of
 
-        check_not_compiled(name, [architecture] if architecture else [])
+        check_not_compiled(name, {"architecture": architecture})
         if not is_checkpoint(Path(name)):
             return explain_prediction(subject_of(name), prompt)
     found = find(name, lines)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from handcraft.ground_truth.causal.mechanisms import Flags
-from handcraft.ground_truth.featurizer import HALVES, Featurizer, Stream
+from handcraft.ground_truth.stream.featurizer import HALVES, Featurizer, Stream
 from handcraft.model import Model
 
 

@@ -15,9 +15,9 @@ from handcraft.display import count
 from handcraft.formats.tensors.safetensors_file import safetensors_bytes
 from handcraft.ground_truth.causal.trials import Exchanges, Tally
 from handcraft.ground_truth.causal.variables import CausalModel, LeftOut, Variable, causal_model
-from handcraft.ground_truth.hook_point import HookPoint
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
+from handcraft.ground_truth.stream.hook_point import HookPoint
 from handcraft.ground_truth.subject import LaidOut
 from handcraft.language.graph.domain import Value
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from handcraft.circuits import Circuits, Subspace
 from handcraft.circuits.lifetimes import lifetimes, read_by_heads, read_by_neurons
 from handcraft.ground_truth.causal.mechanisms import Flags, Ids
-from handcraft.ground_truth.ideal_states import IdealStates
-from handcraft.ground_truth.located import NUMBERED, PART
+from handcraft.ground_truth.stream.ideal_states import IdealStates
+from handcraft.ground_truth.values.located import NUMBERED, PART
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Aggregate, Constant, Node, is_position
 from handcraft.weights import written_at

@@ -18,10 +18,10 @@ from handcraft.ground_truth.causal.mechanisms import Ids, Mechanisms
 from handcraft.ground_truth.causal.places import Place, Places, Seen
 from handcraft.ground_truth.causal.trials import Exchanges, Sample, Tally, Trials
 from handcraft.ground_truth.contexts import Contexts, sample_contexts
-from handcraft.ground_truth.featurizer import Featurizer, stream_states
-from handcraft.ground_truth.hook_point import model_state
-from handcraft.ground_truth.ideal_states import ideal_states
 from handcraft.ground_truth.part import Wanted
+from handcraft.ground_truth.stream.featurizer import Featurizer, stream_states
+from handcraft.ground_truth.stream.hook_point import model_state
+from handcraft.ground_truth.stream.ideal_states import ideal_states
 from handcraft.ground_truth.subject import LaidOut
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Constant, Node, is_position

@@ -13,7 +13,7 @@ import numpy as np
 
 from handcraft.circuits import Subspace, scalar
 from handcraft.ground_truth.features.feature import Array, Dictionary, Feature
-from handcraft.ground_truth.featurizer import Stream
+from handcraft.ground_truth.stream.featurizer import Stream
 
 BESIDE: Subspace = scalar("mean of the stream, from distractors")
 """Stands for what is written beside the features."""

@@ -22,11 +22,11 @@ from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.features.beside import BESIDE, numbers_beside, with_beside
 from handcraft.ground_truth.features.feature import Array, Dictionary, Feature, dictionary
 from handcraft.ground_truth.features.saelens import saelens_folder
-from handcraft.ground_truth.featurizer import stream_states
-from handcraft.ground_truth.hook_point import HookPoint, model_state
-from handcraft.ground_truth.ideal_states import IdealStates, ideal_states
 from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
+from handcraft.ground_truth.stream.featurizer import stream_states
+from handcraft.ground_truth.stream.hook_point import HookPoint, model_state
+from handcraft.ground_truth.stream.ideal_states import IdealStates, ideal_states
 from handcraft.ground_truth.subject import LaidOut
 from handcraft.language.graph.domain import json_value
 from handcraft.weights import written_at

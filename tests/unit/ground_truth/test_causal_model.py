@@ -28,8 +28,8 @@ from handcraft.ground_truth.causal import trials
 from handcraft.ground_truth.causal.interchange import logits_after_exchange
 from handcraft.ground_truth.causal.part import PART
 from handcraft.ground_truth.causal.variables import causal_model
-from handcraft.ground_truth.featurizer import stream_states
 from handcraft.ground_truth.parts import chosen_parts
+from handcraft.ground_truth.stream.featurizer import stream_states
 from handcraft.proofs import CERTIFICATE
 from handcraft.testing import rule_programs, sequence_programs
 

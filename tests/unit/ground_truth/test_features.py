@@ -17,8 +17,8 @@ from handcraft.errors import CompileError
 from handcraft.ground_truth import Wanted, of_compiled
 from handcraft.ground_truth.contexts import sample_contexts
 from handcraft.ground_truth.features.part import PART, make_features, states_with_features
-from handcraft.ground_truth.featurizer import stream_states
-from handcraft.ground_truth.ideal_states import ideal_states
+from handcraft.ground_truth.stream.featurizer import stream_states
+from handcraft.ground_truth.stream.ideal_states import ideal_states
 from handcraft.testing import rule_programs, sequence_programs
 
 SMALL = 1 / 16

@@ -12,8 +12,8 @@ from handcraft import compile_program, compile_sequences
 from handcraft.errors import AssumptionError, CompileError
 from handcraft.ground_truth import locate, of_checkpoint, of_compiled
 from handcraft.ground_truth.contexts import drawn_texts, sample_contexts
-from handcraft.ground_truth.located import state_name
-from handcraft.ground_truth.observe import known_values
+from handcraft.ground_truth.values.located import state_name
+from handcraft.ground_truth.values.observe import known_values
 from handcraft.testing import rule_programs, sequence_programs
 
 

@@ -23,9 +23,9 @@ from handcraft.ground_truth.components.partition import added_up, partition, wit
 from handcraft.ground_truth.contexts import sample_contexts
 from handcraft.ground_truth.features.beside import BESIDE, numbers_beside
 from handcraft.ground_truth.features.part import states_with_features
-from handcraft.ground_truth.featurizer import stream_states
 from handcraft.ground_truth.freeze import make_freeze
-from handcraft.ground_truth.ideal_states import ideal_states
+from handcraft.ground_truth.stream.featurizer import stream_states
+from handcraft.ground_truth.stream.ideal_states import ideal_states
 from handcraft.testing import rule_programs
 from handcraft.weights.compiled_part import CompiledPart
 

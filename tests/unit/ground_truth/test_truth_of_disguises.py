@@ -22,10 +22,10 @@ from handcraft.ground_truth.circuit.carry_circuit import carry_circuit
 from handcraft.ground_truth.circuit.find_circuit import find_circuit
 from handcraft.ground_truth.circuit.pairs import pair_rounds
 from handcraft.ground_truth.contexts import drawn_texts
-from handcraft.ground_truth.featurizer import stream_states
-from handcraft.ground_truth.hook_point import model_state
-from handcraft.ground_truth.locate_in_disguise import locate_in_disguise
-from handcraft.ground_truth.located import locate
+from handcraft.ground_truth.stream.featurizer import stream_states
+from handcraft.ground_truth.stream.hook_point import model_state
+from handcraft.ground_truth.values.locate_in_disguise import locate_in_disguise
+from handcraft.ground_truth.values.located import locate
 
 PROGRAMS = ["aab", "induction", "parity"]
 ALL = (Split(2, 2), Distract(1, 8), Permute(), Rotate())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from handcraft.architecture import BLOCK
+from handcraft.dtype import numpy_dtype
 from handcraft.model import Model, Shape
 from handcraft.vocabulary import Vocabulary
 
@@ -32,7 +33,7 @@ def make_model(shape, *, dtype="float64", seed=0, architecture=BLOCK):
     if architecture.is_rotary:
         shape = replace(shape, n_vocab=shape.n_vocab + 1, n_positions=shape.n_positions + 1)
     tensors = {
-        name: random.normal(scale=0.5, size=sizes).astype(dtype)
+        name: random.normal(scale=0.5, size=sizes).astype(numpy_dtype(dtype))
         for name, sizes in shape.tensors(architecture).items()
     }
     return Model(architecture, shape, vocabulary, tensors)
@@ -200,6 +201,12 @@ def times(rows, x):
 
 @pytest.fixture
 def random_model():
+    return make_model
+
+
+@pytest.fixture(scope="session")
+def make_random():
+    """The same, for tests by Hypothesis."""
     return make_model
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from handcraft.errors import GroundTruthError
 from handcraft.ground_truth.contexts import drawn_texts
 from handcraft.ground_truth.disguised import Disguised
-from handcraft.ground_truth.featurizer import stream_states
-from handcraft.ground_truth.hook_point import model_state
-from handcraft.ground_truth.located import Located, locate
+from handcraft.ground_truth.stream.featurizer import stream_states
+from handcraft.ground_truth.stream.hook_point import model_state
+from handcraft.ground_truth.values.located import Located, locate
 
 NEAR = 1 / 8
 """How far a number may be from that of the original, as a part of the distance between codewords. At

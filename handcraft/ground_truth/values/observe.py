@@ -14,7 +14,7 @@ from handcraft.circuits.number import Plain
 from handcraft.circuits.resolve import resolve
 from handcraft.errors import AssumptionError
 from handcraft.ground_truth.contexts import drawn_texts, sample_contexts
-from handcraft.ground_truth.ideal_states import ideal_states
+from handcraft.ground_truth.stream.ideal_states import ideal_states
 from handcraft.ground_truth.subject import LaidOut, Values
 from handcraft.language.graph.domain import Value
 from handcraft.verify.texts.batch import Ids

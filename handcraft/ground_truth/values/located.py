@@ -18,8 +18,8 @@ import numpy.typing as npt
 from handcraft.circuits import Subspace
 from handcraft.circuits.lifetimes import NEVER, lifetimes
 from handcraft.circuits.number import Plain
-from handcraft.ground_truth.observe import Observed, observe
 from handcraft.ground_truth.subject import LaidOut
+from handcraft.ground_truth.values.observe import Observed, observe
 from handcraft.language.graph.domain import Value
 from handcraft.model import Stored
 from handcraft.model.attention import Array

@@ -10,10 +10,10 @@ from handcraft.circuits.number import Plain
 from handcraft.display import count
 from handcraft.ground_truth.disguised import Disguised
 from handcraft.ground_truth.json_file import json_bytes
-from handcraft.ground_truth.locate_in_disguise import locate_in_disguise
-from handcraft.ground_truth.located import Located, locate, state_name
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.subject import LaidOut
+from handcraft.ground_truth.values.locate_in_disguise import locate_in_disguise
+from handcraft.ground_truth.values.located import Located, locate, state_name
 from handcraft.language.graph.domain import json_value
 
 FILE = "values.json"

@@ -1,0 +1,114 @@
+"""Random programs of patterns, compiled to Llamas, are proved in their dtype, and no run differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_llama_folders import DTYPES, margins
+from test_windows import n_grams
+
+from handcraft import Program, Prompts, compile_program, predict, save
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.by_windows.rotary_windows import RotaryWindowModel, rotary_copies
+from handcraft_check.by_windows.window_model import Cases
+from handcraft_check.by_windows.windows import TokenSets, WindowMeaning
+from handcraft_check.claim import read_claim
+from handcraft_check.prove import prove
+from handcraft_check.radius import prove_radius
+
+patterns = n_grams(most=6).filter(lambda program: all(rule.flag is None for rule in program.rules))
+
+pytestmark = pytest.mark.filterwarnings("ignore::handcraft.errors.HandcraftWarning")
+
+
+@given(program=patterns, dtype=st.sampled_from(DTYPES))
+@settings(max_examples=25)
+def test_a_compiled_llama_is_proved(program, dtype, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("llama")
+    save(compile_program(program, architecture="llama", dtype=dtype), folder)
+    verdict = prove(folder, regime=dtype)
+    assert verdict.word == "proved", verdict
+    for how in ("eager", "sdpa"):
+        assert verdict.margin <= margins(folder, dtype, how)
+
+
+@given(program=patterns, dtype=st.sampled_from(DTYPES), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=25)
+def test_sets_of_tokens_hold_each_text(program, dtype, seed, tmp_path_factory):
+    """What is computed of sets of tokens at all positions of a kind holds what each text makes."""
+    folder, rng = tmp_path_factory.mktemp("llama"), np.random.default_rng(seed)
+    save(compile_program(program, architecture="llama", dtype=dtype), folder)
+    claim = read_claim(folder, regime=dtype)
+    if dtype != "float32":
+        claim = claim.each[rng.integers(2)]
+    count, length = len(claim.token_ids), claim.domain.length
+    heads = rotary_copies(claim.model, claim.token_ids, length)
+    sets = TokenSets(count)
+    for window in WindowMeaning(claim.meaning, length).windows(heads.winners):
+        model = RotaryWindowModel(claim.model, heads, window, sets)
+        groups = model.add(model.together(is_outright=False))
+        some = [np.flatnonzero(rng.random(count) < 0.6) for _ in range(window.sources.shape[1])]
+        some = [each if len(each) else np.array([0]) for each in some]
+        chosen = np.array([[sets.number(each) for each in some]])
+        ran = model.run(Cases(groups, chosen)).logits[0]
+        at = int(rng.integers(len(window.positions)))
+        text = rng.integers(count, size=window.positions[at] + 1)
+        for source, each in zip(window.sources[at], some, strict=True):
+            text[source] = rng.choice(each)
+        alone = claim.model.run(claim.token_ids[text])
+        assert_overlaps(alone, ran)
+
+
+def assert_overlaps(alone: Bounded, many: Bounded) -> None:
+    """Both contain what is computed, so that no interval is beside the other."""
+    if np.isnan(many.center).any():
+        return
+    assert (np.abs(alone.center - many.center) <= alone.error + many.error).all()
+
+
+def test_a_llama_has_a_radius(tmp_path):
+    prompts = Prompts("ab", context=3)
+    program = Program(prompts=prompts, rules=[predict("b").after("aa"), predict("a").otherwise()])
+    save(compile_program(program, architecture="llama"), tmp_path)
+    radius, verdict = prove_radius(tmp_path)
+    assert verdict.word == "proved"
+    assert 2.0**-24 < radius < 2.0**-3
+    claim, rng = read_claim(tmp_path), np.random.default_rng(0)
+    model = claim.model
+    for _ in range(10):
+        moved = _moved(model, rng, radius)
+        for text in ([0], [0, 0], [1, 0, 0], [0, 1, 1]):
+            ids = claim.token_ids[np.array(text)]
+            answer = int(claim.meaning.answers(np.array([text])).codes[0])
+            logits = moved.run(ids)
+            others = np.delete(logits.center, claim.token_ids[answer])
+            margin = logits.center[claim.token_ids[answer]] - others.max()
+            assert margin >= verdict.margin - 2 * logits.error.max()
+
+
+def _moved(model, rng, radius):
+    """The same model with all weights moved, by up to a share of each."""
+
+    def off(each):
+        share = rng.choice([-1, 1], size=each.shape) * rng.choice([1, rng.random()])
+        return each * (1 + radius * share)
+
+    block, found = model.blocks[0], type(model).__new__(type(model))
+    found.__dict__ |= {name: each for name, each in vars(model).items() if name != "begun"}
+    heads = replace(
+        block.heads,
+        matching=replace(block.heads.matching, weight=off(block.heads.matching.weight)),
+        moving=replace(block.heads.moving, weight=off(block.heads.moving.weight)),
+        out=replace(block.heads.out, weight=off(block.heads.out.weight)),
+    )
+    units = {
+        name: replace(getattr(block, name), weight=off(getattr(block, name).weight))
+        for name in ("gate", "c_fc", "mlp_out")
+    }
+    found.blocks = [replace(block, heads=heads, **units)]
+    found.unembedding = replace(model.unembedding, weight=off(model.unembedding.weight))
+    return found
