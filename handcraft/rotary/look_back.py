@@ -12,8 +12,10 @@ from math import sqrt
 
 import numpy as np
 
+from handcraft.display import count
 from handcraft.dtype import FLOAT32, DType
 from handcraft.errors import CompileError, PrecisionError
+from handcraft.phrase import phrase, setting
 from handcraft.rotary.rotation import Floats, Rotation
 from handcraft.rotary.round_query import as_pairs, rounded_query
 from handcraft.rotary.score import Keys, RotaryScore
@@ -56,8 +58,8 @@ def look_back(k: int, rotation: Rotation, dtype: DType, nats: float) -> RotarySc
     """
     if rotation.window is not None and min(k, rotation.positions - 1) >= rotation.window:
         raise CompileError(
-            f"with a window of {rotation.window} positions no head looks {k} back",
-            fix=f"window={min(k, rotation.positions - 1) + 1} is enough",
+            f"with a window of {count(rotation.window, 'position')} no head looks {k} back",
+            fix=phrase(setting("window", min(k, rotation.positions - 1) + 1), " is enough"),
         )
     found = longest_lead(k, rotation, dtype, nats)
     if found.gap >= nats:

@@ -173,10 +173,10 @@ def plan_heads(
     refused: PrecisionError | LayoutError | None = None
     for head_dim in HEAD_DIMS if sizes.head_dim is None else (sizes.head_dim,):
         try:
-            packing = pack(stream.layers, stream.layout.n_embd, head_dim, sizes)
             rotation = Rotation(
                 head_dim, architecture.theta or 0.0, circuits.context + 1, architecture.window
             )
+            packing = pack(stream.layers, stream.layout.n_embd, head_dim, sizes)
             far_first = sorted(distances, key=lambda each: each.back, reverse=True)
             scores = {each: _score(each, rotation, dtype) for each in far_first}
         except (PrecisionError, LayoutError) as error:
