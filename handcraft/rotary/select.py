@@ -125,9 +125,7 @@ class Compared(Sources):
         return self._off(won, lost) + last * (1 + self.relative[won])
 
 
-def select(
-    picks: Picks, channels: int, rotation: Rotation, dtype: DType, nats: float
-) -> ContentScore:
+def select(picks: Picks, channels: int, rotation: Rotation, dtype: DType, nats: float) -> ContentScore:
     """The score of a head that selects by content.
 
     Args:
@@ -141,12 +139,7 @@ def select(
         CompileError: the window hides the begin token.
         PrecisionError: no query has the gap.
     """
-    if rotation.window is not None and rotation.window < rotation.positions:
-        raise CompileError(
-            f"with a window of {rotation.window} positions no head finds the begin token where no source "
-            "matches",
-            fix=f"window={rotation.positions} is enough",
-        )
+    check_begin(rotation)
     found = longest_lead(picks, channels, rotation, dtype, nats)
     if found is not None and found.gap >= nats:
         return found
@@ -159,6 +152,20 @@ def select(
         fix=_what_would_do(picks, channels, rotation, dtype, nats),
         is_tight=True,
     )
+
+
+def check_begin(rotation: Rotation) -> None:
+    """Raise unless every position sees the begin token.
+
+    Raises:
+        CompileError: the window hides it.
+    """
+    if rotation.window is not None and rotation.window < rotation.positions:
+        raise CompileError(
+            f"with a window of {rotation.window} positions no head finds the begin token where no source "
+            "matches",
+            fix=f"window={rotation.positions} is enough",
+        )
 
 
 def longest_lead(
@@ -199,7 +206,9 @@ def _compared(keys: Keys, rotation: Rotation, dtype: DType) -> Compared:
     plain = keys.sources(rotation, dtype)
     error = score_error(rotation, dtype)
     u = float(dtype.unit)
-    is_exact = _is_power_of_16(rotation.head_dim)  # then its root, and the root of that, are powers of 2
+    is_exact = _is_power_of_16(
+        rotation.head_dim
+    )  # then its root, and the root of that, are powers of 2
     distances = np.concatenate(
         [np.arange(rotation.text_distances), np.arange(rotation.begin_distances)]
     )
@@ -282,9 +291,7 @@ def _channel_queries(
     return rounded if least.min() >= needed else None
 
 
-def _what_would_do(
-    picks: Picks, channels: int, rotation: Rotation, dtype: DType, nats: float
-) -> str:
+def _what_would_do(picks: Picks, channels: int, rotation: Rotation, dtype: DType, nats: float) -> str:
     """A wider head, a wider dtype, or fewer positions with which the gap is reached."""
 
     def does(other: Rotation, kind: DType = dtype) -> bool:

@@ -41,9 +41,7 @@ def match_channels(match: Match, features: Features) -> list[Channel]:
     return [channel for channel in found if _is_read(channel.query) and _is_read(channel.key)]
 
 
-def _rows(
-    match: Match, keys: Sequence[Value], queries: Sequence[Value]
-) -> dict[Numbers, list[int]]:
+def _rows(match: Match, keys: Sequence[Value], queries: Sequence[Value]) -> dict[Numbers, list[int]]:
     """Which keys match, and for which queries it is these; without queries that all keys match."""
     grid = holding(match, keys, queries).astype(np.int64)  # [query, key]
     found: dict[Numbers, list[int]] = {}

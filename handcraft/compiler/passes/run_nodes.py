@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from operator import eq, mul
 
-from handcraft.compiler.passes.ir import Attend, Equal, IsText, Nearest, StepFunction, WeightedSum, Weights
+from handcraft.compiler.passes.ir import (
+    Attend,
+    Equal,
+    IsText,
+    Nearest,
+    StepFunction,
+    WeightedSum,
+    Weights,
+)
 from handcraft.language.graph.domain import Plain, Value, as_number, magnitude, whole
 from handcraft.language.graph.node import Node
 from handcraft.language.oracle.interpret import Values, interpret

@@ -88,7 +88,9 @@ def _place_queries(queries: PlacedTensor, start: int, head: Head, plan: Plan) ->
                 _add_constant(queries, row, part, plan.layout, origins)
             else:
                 attends = head.attends
-                _add_channel(queries, row, attends.query, attends.query_bias, channels[j], part, plan, origins)
+                _add_channel(
+                    queries, row, attends.query, attends.query_bias, channels[j], part, plan, origins
+                )
 
 
 def _channels(score: RotaryScore | ContentScore, head: Head) -> dict[int, Subspace]:

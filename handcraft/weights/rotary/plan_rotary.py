@@ -25,10 +25,10 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, PrecisionError
 from handcraft.limits import WIDTH
 from handcraft.phrase import phrase, setting
-from handcraft.rotary.look_back import look_back
+from handcraft.rotary import look_back, select
 from handcraft.rotary.rotation import Rotation
 from handcraft.rotary.score import RotaryScore
-from handcraft.rotary.select import ContentScore, select
+from handcraft.rotary.select import ContentScore
 from handcraft.weights.layers import Layer, build_layers
 from handcraft.weights.layout import Layout, Sizes
 from handcraft.weights.norms import NormInput, divides_exactly, is_level, level_fill, norm_inputs
@@ -189,30 +189,68 @@ def plan_heads(
     ways: set[Selection] = {selection_of(head) for layer in stream.layers for head in layer.heads}
     if any(layer.attention_bias and not layer.heads for layer in stream.layers):
         ways.add(LookBack(0))
-    refused: PrecisionError | LayoutError | None = None
+    hardest = sorted(ways, key=_hardest_first)
+    refused: LayoutError | None = None
+    missing: tuple[Selection, Rotation] | None = None
     for head_dim in HEAD_DIMS if sizes.head_dim is None else (sizes.head_dim,):
         try:
             packing = pack(stream.layers, stream.layout.n_embd, head_dim, sizes)
-            rotation = Rotation(
-                head_dim, architecture.theta or 0.0, circuits.context + 1, architecture.window
-            )
-            scores = {each: _score(each, rotation, dtype) for each in sorted(ways, key=_hardest_first)}
-        except (PrecisionError, LayoutError) as error:
+        except LayoutError as error:
             refused = error
             continue
-        return Rotary(packing, scores, _at_begin(circuits))
+        rotation = Rotation(
+            head_dim, architecture.theta or 0.0, circuits.context + 1, architecture.window
+        )
+        scores: dict[Selection, RotaryScore | ContentScore] = {}
+        for way in hardest:
+            _check_window(way, rotation)
+            score = _longest_lead(way, rotation, dtype)
+            if score is None or score.gap < dtype_named(dtype).underflow:
+                missing = way, rotation
+                break
+            scores[way] = score
+        else:
+            return Rotary(packing, scores, _at_begin(circuits))
+    if missing is not None:
+        _refuse(*missing, dtype)
     assert refused is not None
     raise refused
 
 
 @cache
-def _score(way: Selection, rotation: Rotation, dtype: str) -> RotaryScore | ContentScore:
-    """The queries and keys of a head."""
+def _longest_lead(way: Selection, rotation: Rotation, dtype: str) -> RotaryScore | ContentScore | None:
+    """The queries and keys of a head that lead most, up to what is needed; None if none lead."""
     kind = dtype_named(dtype)
     if isinstance(way, LookBack):
-        return look_back(way.back, rotation, kind, kind.underflow)
+        return look_back.longest_lead(way.back, rotation, kind, kind.underflow)
     content, channels = way
-    return select(content.picks, channels, rotation, kind, kind.underflow)
+    return select.longest_lead(content.picks, channels, rotation, kind, kind.underflow)
+
+
+def _check_window(way: Selection, rotation: Rotation) -> None:
+    """Raise unless a head sees all that it may attend to.
+
+    Raises:
+        CompileError: the window is too short.
+    """
+    if isinstance(way, LookBack):
+        look_back.check_window(way.back, rotation)
+    else:
+        select.check_begin(rotation)
+
+
+def _refuse(way: Selection, rotation: Rotation, dtype: str) -> None:
+    """Raise for a head that does not lead enough, with what would do.
+
+    Raises:
+        PrecisionError: always.
+    """
+    kind = dtype_named(dtype)
+    if isinstance(way, LookBack):
+        look_back.look_back(way.back, rotation, kind, kind.underflow)
+    else:
+        content, channels = way
+        select.select(content.picks, channels, rotation, kind, kind.underflow)
 
 
 def _hardest_first(way: Selection) -> tuple[int, int, str]:
