@@ -83,6 +83,13 @@ def columns_of(head: Head) -> dict[tuple[Subspace, int], Column]:
     return {place: tuple(read) for place, read in found.items()}
 
 
+def channels_of(head: Head) -> tuple[Subspace, ...]:
+    """The channels by which a head selects sources, in the order of its keys."""
+    attends = head.attends
+    constants = (each.subspace for each in attends.key_bias)
+    return tuple(dict.fromkeys([*(linear.target for linear in attends.key), *constants]))
+
+
 def pack(layers: Sequence[Layer], n_embd: int, head_dim: int, sizes: Sizes) -> Packing:
     """The groups with the fewest parameters.
 
@@ -178,6 +185,6 @@ def _idle(biases: Sequence[Bias]) -> tuple[Head, ...]:
 
 def _agree(one: Head, other: Head) -> bool:
     """Whether two heads have the same keys."""
-    if one.attends.distance is not None and other.attends.distance is not None:
-        return True
+    if one.attends.distance is not None or other.attends.distance is not None:
+        return one.attends.distance is not None and other.attends.distance is not None
     return one.attends.key == other.attends.key and one.attends.key_bias == other.attends.key_bias
