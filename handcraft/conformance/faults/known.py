@@ -9,7 +9,11 @@ from handcraft.conformance.faults.gpt2 import GPT2Reference
 from handcraft.conformance.faults.llama import LlamaReference
 from handcraft.conformance.faults.llama_faults import LLAMA_FAULTS
 from handcraft.conformance.faults.network import ATTENTION_FAULTS, GPT2_FAULTS
-from handcraft.conformance.faults.positions import PADDING_FAULTS, POSITION_FAULTS
+from handcraft.conformance.faults.positions import (
+    PADDING_FAULTS,
+    POSITION_FAULTS,
+    NoPositions,
+)
 from handcraft.conformance.faults.reference import Reference
 
 SHARED_FAULTS = (
@@ -29,4 +33,7 @@ def network_of(architecture: Architecture) -> type[Reference]:
 
 def faults_of(architecture: Architecture) -> tuple[Fault, ...]:
     """The faults that an engine for a target may have."""
-    return (*SHARED_FAULTS, *(LLAMA_FAULTS if architecture.is_rotary else GPT2_FAULTS))
+    if not architecture.is_rotary:
+        return (*SHARED_FAULTS, *GPT2_FAULTS)
+    without = (fault for fault in SHARED_FAULTS if fault.step is not NoPositions)  # that is no-rope
+    return (*without, *LLAMA_FAULTS)

@@ -47,7 +47,7 @@ PROGRAMS = {
 }
 """The programs by name, each with what it computes."""
 
-LLAMA_PROGRAMS = {"aab": 1.5, "pairs": 1.375}
+LLAMA_PROGRAMS = {"aab": 1.5, "pairs": 1.078125}
 """The programs of which there is a Llama too, each with a factor of the logits, as in `LOUDER`."""
 
 LOUDER = {"aab": 1.25, "pairs": 1.75, "induction": 1.0}
