@@ -14,17 +14,19 @@ class PlainGPT2:
     """GPT-2 with a cache, left padding, greedy generation and beams."""
 
     version = "1"
+    prefix = "transformer."
 
     def __init__(self, folder, dtype):
-        self.config = json.loads((folder / "config.json").read_text())
+        self.read(json.loads((folder / "config.json").read_text()))
         stored = load_file(folder / "model.safetensors")
-        prefix = "transformer."
-        self.w = {k.removeprefix(prefix): v.to(getattr(torch, dtype)) for k, v in stored.items()}
+        self.w = {k.removeprefix(self.prefix): v.to(getattr(torch, dtype)) for k, v in stored.items()}
         tokenizer = json.loads((folder / "tokenizer.json").read_text())
         self.vocab = tokenizer["model"]["vocab"]
         self.is_characters = tokenizer["decoder"] is not None
-        self.pad = self.config["pad_token_id"]
-        self.eps = self.config["layer_norm_epsilon"]
+
+    def read(self, config):
+        self.pad, self.eps = config["pad_token_id"], config["layer_norm_epsilon"]
+        self.n_layer, self.n_head = config["n_layer"], config["n_head"]
 
     # What the runner calls
 
@@ -78,7 +80,7 @@ class PlainGPT2:
     # The steps
 
     def empty(self):
-        return {"mask": None, "kv": [None] * self.config["n_layer"]}
+        return {"mask": None, "kv": [None] * self.n_layer}
 
     def is_end(self, token, end):
         return token == end
@@ -106,14 +108,17 @@ class PlainGPT2:
         new = ids.shape[1]
         positions = self.positions(cache["mask"], new)
         allowed = self.allowed(cache["mask"], new)[:, None] > 0
-        last = self.w["wpe.weight"].shape[0] - 1
-        x = self.w["wte.weight"][ids] + self.w["wpe.weight"][positions.clamp(0, last)]
+        x = self.start(ids, positions)
         for layer in self.order():
             x = self.block(layer, x, cache, allowed)
         return self.head(self.final(x))
 
+    def start(self, ids, positions):
+        last = self.w["wpe.weight"].shape[0] - 1
+        return self.w["wte.weight"][ids] + self.w["wpe.weight"][positions.clamp(0, last)]
+
     def order(self):
-        return list(range(self.config["n_layer"]))
+        return list(range(self.n_layer))
 
     def block(self, layer, x, cache, allowed):
         x = x + self.attention(layer, self.norm(f"h.{layer}.ln_1", x), cache, allowed)
@@ -152,13 +157,16 @@ class PlainGPT2:
         return qkv.chunk(3, -1)
 
     def heads(self, x):
-        return x.view(*x.shape[:2], self.config["n_head"], -1).transpose(1, 2)
+        return x.view(*x.shape[:2], self.n_head, -1).transpose(1, 2)
+
+    def width(self):
+        return self.w["wte.weight"].shape[1]
 
     def joined(self, x):
         return x.transpose(1, 2).flatten(2)
 
     def scale(self, layer):
-        return 1 / sqrt(self.config["n_embd"] // self.config["n_head"])
+        return 1 / sqrt(self.width() // self.n_head)
 
     def stored(self, cache, layer, k, v):
         if cache["kv"][layer] is not None:
@@ -183,13 +191,17 @@ class PlainGPT2:
         return self.linear(f"h.{layer}.mlp.c_proj", hidden)
 
 
-def _with(**steps):
+def with_patches(engine, **steps):
     """A class with patched steps; a patch gets the engine, the right step, and its arguments."""
     patched = {}
     for name, step in steps.items():
-        right = getattr(PlainGPT2, name)
+        right = getattr(engine, name)
         patched[name] = lambda self, *a, step=step, right=right: step(self, right, *a)
-    return type("Planted", (PlainGPT2,), patched)
+    return type("Planted", (engine,), patched)
+
+
+def _with(**steps):
+    return with_patches(PlainGPT2, **steps)
 
 
 def _columns(mask, new):
@@ -305,12 +317,12 @@ def _kept_beams(self, right, cache, parents):
 
 
 def _interleaved(self, right, x):
-    return x.view(*x.shape[:2], -1, self.config["n_head"]).permute(0, 3, 1, 2)
+    return x.view(*x.shape[:2], -1, self.n_head).permute(0, 3, 1, 2)
 
 
 def _per_head(self, right, qkv):
     rows, new, _ = qkv.shape
-    by_head = qkv.view(rows, new, self.config["n_head"], 3, -1)
+    by_head = qkv.view(rows, new, self.n_head, 3, -1)
     return [by_head[..., i, :].flatten(2) for i in range(3)]
 
 
@@ -404,7 +416,7 @@ BUGS = {
     "beams-keep-caches": _with(reorder=_kept_beams),
     "no-scale": _with(scale=lambda s, right, layer: 1.0),
     "scale-head-dim": _with(scale=lambda s, right, layer: right(s, layer) ** 2),
-    "scale-width": _with(scale=lambda s, right, layer: s.config["n_embd"] ** -0.5),
+    "scale-width": _with(scale=lambda s, right, layer: s.width() ** -0.5),
     "scale-inverted": _with(scale=lambda s, right, layer: 1 / right(s, layer)),
     "scale-by-layer": _with(scale=lambda s, right, layer: right(s, layer) / (layer + 1)),
     "query-key-exchanged": _with(parts=lambda s, right, qkv: [right(s, qkv)[i] for i in (1, 0, 2)]),

@@ -23,11 +23,14 @@ SHORT = {"position-last-17", "recall-page-16-slot-15", "hops-every-0", "position
 
 
 def test_the_margins_of_robust_models_hold_in_every_dtype():
-    robust = {"aab", "pairs", "induction", "position", "recall", "hops", "untied"}
+    gpt2 = {"aab", "pairs", "induction", "position", "recall", "hops", "untied"}
+    llama = {"llama-aab", "llama-pairs", "rope", "groups-4-2", "groups-8-4", "groups-8-2", "window"}
+    halves = {"window": {"float32", "float16"}}
     tried = 0
     for case in shared_pack().cases:
-        if case.model in robust and case.kind != "encode":
-            assert set(case.margins) == {"float32", "bfloat16", "float16"}, case.id
+        if case.model in gpt2 | llama and case.kind != "encode":
+            dtypes = halves.get(case.model, {"float32", "bfloat16", "float16"})
+            assert set(case.margins) == dtypes, case.id
             assert all(margin.ulp >= ROBUST for margin in case.margins.values()), case.id
             tried += 1
     assert tried > 150

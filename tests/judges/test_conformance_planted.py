@@ -1,11 +1,13 @@
 """Bugs that are planted in a plain GPT-2 in torch: each has to be found and named."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
 from conformance_pack import shared_pack
 from planted_gpt2 import BUGS, PlainGPT2
+from planted_llama import LLAMA_BUGS, PlainLlama
 
 from handcraft.conformance.engines.engine import Facts
 from handcraft.conformance.engines.of_class import _Loaded
@@ -33,8 +35,16 @@ class InProcess:
             return Trouble("error", str(error))
 
 
-def test_the_healthy_engine_is_free_of_findings():
-    run = run_on(shared_pack(), InProcess(PlainGPT2))
+def of_target(architecture):
+    """The shared pack with the models of one target."""
+    pack = shared_pack()
+    names = {name for name, model in pack.models.items() if model.architecture == architecture}
+    return replace(pack, cases=tuple(case for case in pack.cases if case.model in names))
+
+
+@pytest.mark.parametrize(("engine", "target"), [(PlainGPT2, "gpt2"), (PlainLlama, "llama")])
+def test_the_healthy_engine_is_free_of_findings(engine, target):
+    run = run_on(of_target(target), InProcess(engine))
     assert run.passed
     assert run.findings == ()
     assert {result.state for result in run.results} == {"passed"}
@@ -42,7 +52,15 @@ def test_the_healthy_engine_is_free_of_findings():
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found_and_named(bug):
-    run = run_on(shared_pack(), InProcess(BUGS[bug]))
+    check_named(run_on(of_target("gpt2"), InProcess(BUGS[bug])), bug)
+
+
+@pytest.mark.parametrize("bug", LLAMA_BUGS)
+def test_a_planted_bug_of_a_llama_is_found_and_named(bug):
+    check_named(run_on(of_target("llama"), InProcess(LLAMA_BUGS[bug])), bug)
+
+
+def check_named(run, bug):
     assert not run.passed
     first = run.findings[0]
     assert first.faults == (bug,), first
@@ -52,7 +70,7 @@ def test_a_planted_bug_is_found_and_named(bug):
 
 def test_two_bugs_at_once_are_both_named():
     both = type("Both", (BUGS["gelu-erf"], BUGS["padding-counted"]), {})
-    findings = run_on(shared_pack(), InProcess(both)).findings
+    findings = run_on(of_target("gpt2"), InProcess(both)).findings
     assert {finding.faults for finding in findings} == {("gelu-erf",), ("padding-counted",)}
 
 
@@ -64,6 +82,6 @@ def test_an_unknown_bug_is_described_by_what_was_read():
         return k, v
 
     bug = type("Unknown", (PlainGPT2,), {"stored": stored})
-    findings = run_on(shared_pack(), InProcess(bug)).findings
+    findings = run_on(of_target("gpt2"), InProcess(bug)).findings
     assert findings
     assert all("slot 1 was read" in finding.says for finding in findings if not finding.faults)

@@ -1,9 +1,10 @@
-"""All models and cases of a pack."""
+"""All models and all cases of a pack."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
+from handcraft.conformance.cases.llamas import llama_cases
 from handcraft.conformance.cases.networks import network_cases
 from handcraft.conformance.cases.planned import Planned
 from handcraft.conformance.cases.positions import position_cases
@@ -11,9 +12,13 @@ from handcraft.conformance.cases.programs import program_cases
 from handcraft.conformance.cases.slots import slot_cases
 from handcraft.conformance.models.activation import activation
 from handcraft.conformance.models.beams import beams
-from handcraft.conformance.models.compiled import PROGRAMS, compiled
+from handcraft.conformance.models.compiled import LLAMA_PROGRAMS, PROGRAMS, compiled, compiled_llama
 from handcraft.conformance.models.diagnostic import Diagnostic
 from handcraft.conformance.models.hops import hops
+from handcraft.conformance.models.llama.gauges import llama_activation, llama_norm, llama_scale
+from handcraft.conformance.models.llama.groups import SIZES, groups
+from handcraft.conformance.models.llama.rope import rope
+from handcraft.conformance.models.llama.window import window
 from handcraft.conformance.models.norms import centring, epsilon
 from handcraft.conformance.models.position import position
 from handcraft.conformance.models.recall import recall
@@ -21,9 +26,18 @@ from handcraft.conformance.models.scale import scale
 from handcraft.conformance.models.untied import untied
 
 
-def all_models() -> tuple[Diagnostic, ...]:
-    """Every model of a pack."""
-    return (
+@dataclass(frozen=True)
+class Contents:
+    """What a pack is made from: its models by name, and its cases."""
+
+    models: dict[str, Diagnostic]
+    cases: tuple[Planned, ...]
+
+
+def contents() -> Contents:
+    """Every model and every case of a pack."""
+    rope_model, rope_prompt = rope()
+    listed = (
         *(compiled(name) for name in PROGRAMS),
         beams(),
         position(),
@@ -36,12 +50,20 @@ def all_models() -> tuple[Diagnostic, ...]:
         epsilon("f"),
         centring(),
         untied(),
+        *(compiled_llama(name) for name in LLAMA_PROGRAMS),
+        rope_model,
+        *(groups(*sizes) for sizes in SIZES),
+        window(),
+        llama_scale(),
+        llama_activation(),
+        llama_norm(),
     )
-
-
-def all_cases() -> Iterator[Planned]:
-    """Every case of a pack."""
-    yield from program_cases()
-    yield from position_cases()
-    yield from slot_cases()
-    yield from network_cases()
+    models = {model.name: model for model in listed}
+    cases = (
+        *program_cases(),
+        *position_cases(),
+        *slot_cases(),
+        *network_cases(),
+        *llama_cases(models, rope_prompt),
+    )
+    return Contents(models, cases)

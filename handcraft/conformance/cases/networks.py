@@ -92,14 +92,14 @@ def _gauges() -> Iterator[Planned]:
             ((_mark("+0"),),),
         )
     norms = [(f"epsilon-{place}", token) for place in "12f" for token in (0, 1)]
-    for model, token in (*norms, ("centring", 0)):
+    for model, number in (*norms, ("centring", 0)):
         yield Planned(
-            f"{model}-{'xy'[token]}",
+            f"{model}-{'xy'[number]}",
             f"what a norm gives, in marks from -{FURTHEST} to +{FURTHEST}",
             ("norms", "gauge"),
             model,
-            Request("next", ((first + token,) * 2,)),
-            ((_mark(("+0", f"-{FURTHEST}")[token]),),),
+            Request("next", ((first + number,) * 2,)),
+            ((_mark(("+0", f"-{FURTHEST}")[number]),),),
         )
 
 

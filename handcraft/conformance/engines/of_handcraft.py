@@ -43,20 +43,30 @@ class HandcraftEngine:
 
 @dataclass(frozen=True)
 class _Loaded:
+    """A model. It puts the begin token before a text by itself, so prompts are given without it."""
+
     model: Model
 
     def answer(self, request: Request) -> Outcome:
         if request.kind == "encode":
-            return Outcome((self.model.vocabulary.ids(request.text),))
+            return Outcome(((*self._begin(), *self.model.vocabulary.ids(request.text)),))
+        begin = len(self._begin())
+        plain = replace(request, prompts=tuple(prompt[begin:] for prompt in request.prompts))
         if request.kind == "every":
-            return outcome_of(list(self.model.forward(list(request.prompts))))
+            logits = self.model.forward(list(plain.prompts))[0]
+            return outcome_of([np.concatenate([np.zeros_like(logits[:begin]), logits])])
         if request.kind == "pieces":
-            return outcome_of([self._in_pieces(request)])
+            pieces = (request.pieces[0] - begin, *request.pieces[1:])
+            return outcome_of([self._in_pieces(replace(plain, pieces=pieces))])
         if request.kind == "batch":
-            return outcome_of(self._batch(request))
-        if len(request.prompts) == 1 and request.new_tokens > 1:
-            return self._generated(request)
-        return step_by_step(request, lambda text: self.model.forward([list(text)])[0, -1])
+            return outcome_of(self._batch(plain))
+        if len(plain.prompts) == 1 and plain.new_tokens > 1:
+            return self._generated(plain)
+        return step_by_step(plain, lambda text: self.model.forward([list(text)])[0, -1])
+
+    def _begin(self) -> tuple[int, ...]:
+        begin = self.model.begin_id
+        return () if begin is None else (begin,)
 
     def _in_pieces(self, request: Request) -> Logits:
         cache, start, found = self.model.empty_cache(), 0, []

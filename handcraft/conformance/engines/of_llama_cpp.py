@@ -56,7 +56,8 @@ class _Loaded:
 
     def answer(self, request: Request) -> Outcome:
         if request.kind == "encode":
-            tokens = self.model.tokenize(request.text.encode(), add_bos=False)
+            begins = self.model.metadata.get("tokenizer.ggml.add_bos_token") == "true"
+            tokens = self.model.tokenize(request.text.encode(), add_bos=begins)
             return Outcome((tuple(tokens),))
         if request.kind == "every":
             self.model.reset()

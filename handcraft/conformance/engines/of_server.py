@@ -13,9 +13,8 @@ from urllib.request import urlopen
 
 from handcraft.conformance.cases.request import Outcome, Request
 from handcraft.conformance.engines.engine import Facts, Loaded
+from handcraft.conformance.engines.vocabulary import vocabulary_in
 from handcraft.errors import ConformanceError
-from handcraft.formats.foreign_files import read_object
-from handcraft.formats.huggingface.tokenizer import read_vocabulary
 from handcraft.vocabulary import Vocabulary
 
 SECONDS = 600
@@ -51,8 +50,7 @@ class ServerEngine:
                 f"the server at {self.address} has no model {name}",
                 fix=f"serve {folder} as {name}",
             )
-        n_vocab = read_object(folder / "config.json")["vocab_size"]
-        return _Loaded(self.address, name, read_vocabulary(folder, n_vocab, n_vocab - 1))
+        return _Loaded(self.address, name, vocabulary_in(folder))
 
     def _models(self) -> set[str]:
         return {str(model["id"]) for model in _sent(f"{self.address}/v1/models")["data"]}
@@ -65,7 +63,7 @@ class _Loaded:
     vocabulary: Vocabulary
 
     def answer(self, request: Request) -> Outcome:
-        texts = [self.vocabulary.text(prompt) for prompt in request.prompts]
+        texts = [self._text(prompt) for prompt in request.prompts]
         wanted: dict[str, Any] = {
             "model": self.name,
             "prompt": texts if len(texts) > 1 else texts[0],
@@ -84,6 +82,11 @@ class _Loaded:
                 tokens = (*tokens, request.end)  # a server leaves out what it stopped at
             rows.append(tokens)
         return Outcome(tuple(rows))
+
+    def _text(self, prompt: tuple[int, ...]) -> str:
+        """A prompt as text, without the begin token, which the server adds."""
+        known = set(self.vocabulary.numbers)
+        return self.vocabulary.text(id for id in prompt if id in known)
 
     def _tokens(self, choice: dict[str, Any]) -> tuple[int, ...]:
         """The ids of a completion, by the tokens that the server lists, or else by its text."""

@@ -114,7 +114,8 @@ class MaskShowsNext(Reference):
 
     def visible(self, real: Flags, past: int) -> Flags:
         place = np.arange(real.shape[1])
-        return (place[None, :] <= place[past:, None] + 1)[None] & real[:, None, :]
+        following = (place[None, :] == place[past:, None] + 1)[None] & real[:, None, :]
+        return super().visible(real, past) | following
 
 
 class WritesTwice(Reference):

@@ -259,7 +259,6 @@ ATTENTION_FAULTS = (
     Fault("scale-width", "divides scores by sqrt(n_embd), not by sqrt(head_dim)", ScaleOfWidth),
     Fault("scale-inverted", "multiplies scores by sqrt(head_dim)", ScaleInverted),
     Fault("scale-by-layer", "divides scores by the number of the block too", ScaleByLayer),
-    Fault("query-key-exchanged", "takes queries for keys", QueryKeyExchanged),
     Fault("heads-interleaved", "deals channels out to heads in turn", HeadsInterleaved),
     Fault(
         "heads-merged-wrong", "merges heads without exchanging heads and positions", HeadsMergedWrong
@@ -274,6 +273,7 @@ ATTENTION_FAULTS = (
 )
 
 GPT2_FAULTS = (
+    Fault("query-key-exchanged", "takes queries for keys", QueryKeyExchanged),
     Fault("key-value-exchanged", "takes keys for values", KeyValueExchanged),
     Fault("thirds-per-head", "reads query, key and value head by head", ThirdsPerHead),
     Fault("matrices-turned", "reads square matrices as [out, in]", MatricesTurned),

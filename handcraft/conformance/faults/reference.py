@@ -133,8 +133,9 @@ class Reference(ABC):
         state.real = state.real[parents]
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """The ids of a text."""
-        return self.model.vocabulary.ids(text)
+        """The ids of a text, after the begin token where the model has one."""
+        begin = self.model.begin_id
+        return (*(() if begin is None else (begin,)), *self.model.vocabulary.ids(text))
 
     def ends(self, request: Request) -> list[int]:
         """The ids that end a text."""

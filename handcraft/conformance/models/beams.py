@@ -38,6 +38,7 @@ def beams() -> Diagnostic:
         "beams",
         "gives probabilities to a chain of tokens, whose best text begins with the second-best token",
         replace(model, tensors=wide),
+        dtypes=("float32", "float16"),  # beams add up logits, and in bfloat16 their errors too
     )
 
 

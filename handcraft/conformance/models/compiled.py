@@ -47,6 +47,9 @@ PROGRAMS = {
 }
 """The programs by name, each with what it computes."""
 
+LLAMA_PROGRAMS = {"aab": 1.5, "pairs": 1.078125}
+"""The programs of which there is a Llama too, each with a factor of the logits, as in `LOUDER`."""
+
 LOUDER = {"aab": 1.25, "pairs": 1.75, "induction": 1.0}
 """A factor of the logits: just below a power of two they have more units in the last place."""
 
@@ -60,6 +63,18 @@ def compiled(name: str) -> Diagnostic:
     for part in ("ln_f.weight", "ln_f.bias"):
         wide[part] = wide[part] * np.float32(LOUDER[name])
     return Diagnostic(name, computes, replace(model, tensors=wide), is_robust=True)
+
+
+def compiled_llama(name: str) -> Diagnostic:
+    """The model of a program as a Llama."""
+    make, computes = PROGRAMS[name]
+    program = make()
+    model = compile_program(
+        program, architecture="llama", dtype="float16", n_positions=program.context + 1
+    ).model
+    wide = {key: np.asarray(tensor, dtype=np.float32) for key, tensor in model.tensors.items()}
+    wide["norm.weight"] = wide["norm.weight"] * np.float32(LLAMA_PROGRAMS[name])
+    return Diagnostic(f"llama-{name}", computes, replace(model, tensors=wide), is_robust=True)
 
 
 def answers_to(program: Program, text: str) -> list[str]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from handcraft.model import Model
 
+DTYPES = ("float32", "bfloat16", "float16")
+"""The dtypes that engines run in."""
+
 
 @dataclass(frozen=True, eq=False)
 class Diagnostic:
@@ -19,6 +22,7 @@ class Diagnostic:
             model measures something finer than these.
         readings: what an answer says, for the tokens that say something by themselves: in the recall
             model, which slot was read.
+        dtypes: in which it may be run.
         is_robust: whether its logits are at least 100 units in the last place apart.
     """
 
@@ -26,6 +30,7 @@ class Diagnostic:
     computes: str
     model: Model
     readings: Mapping[int, str] = field(default_factory=dict)
+    dtypes: tuple[str, ...] = DTYPES
     is_robust: bool = False
 
     def ids(self, text: str) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from handcraft.conformance.models.diagnostic import Diagnostic
 from handcraft.conformance.pack.case import Case, Margin, Wrong, first_wrong
 from handcraft.dtype import dtype_named
 from handcraft.errors import ConformanceError
-
-DTYPES = ("float32", "bfloat16", "float16")
-"""The dtypes that engines run in."""
 
 LEAST = 16
 """The smallest margin in units in the last place with which a case is stated in a dtype: engines round
@@ -34,11 +31,11 @@ def measured(planned: Planned, model: Diagnostic) -> Case:
     """
     network, request = network_of(model.model.architecture), planned.request
     margins: dict[str, Margin | None] = {}
-    for dtype in DTYPES:
+    for dtype in model.dtypes:
         outcome = network(model.model, dtype).answer(request)
         margin = margin_of(outcome, planned.right, dtype)
         is_right = first_wrong(outcome.tokens, planned.right) is None
-        if is_right and (margin is None or margin.ulp >= LEAST) and dtype in _possible(planned):
+        if is_right and (margin is None or margin.ulp >= LEAST):
             margins[dtype] = margin
     if "float32" not in margins:
         raise ConformanceError(
@@ -46,7 +43,6 @@ def measured(planned: Planned, model: Diagnostic) -> Case:
             where=f"the case {planned.id}",
             fix="correct the model, or what the case calls right",
         )
-    vocabulary = model.model.vocabulary
     is_encoded = request.kind == "encode"
     return Case(
         planned.id,
@@ -55,7 +51,7 @@ def measured(planned: Planned, model: Diagnostic) -> Case:
         planned.model,
         request.kind,
         request.prompts,
-        (request.text,) if is_encoded else tuple(map(vocabulary.text, request.prompts)),
+        (request.text,) if is_encoded else tuple(_text(model, prompt) for prompt in request.prompts),
         planned.right,
         margins,
         tuple(_wrong(planned, model)),
@@ -66,9 +62,10 @@ def measured(planned: Planned, model: Diagnostic) -> Case:
     )
 
 
-def _possible(planned: Planned) -> tuple[str, ...]:
-    """The dtypes to try: a beam adds up logits, and in bfloat16 their errors add up too."""
-    return ("float32", "float16") if planned.request.kind == "beams" else DTYPES
+def _text(model: Diagnostic, prompt: Sequence[int]) -> str:
+    """A prompt as text, without the begin token, which a tokenizer adds."""
+    begin = model.model.begin_id
+    return model.model.vocabulary.text(id for id in prompt if id != begin)
 
 
 def margin_of(outcome: Outcome, right: Right, dtype: str) -> Margin | None:

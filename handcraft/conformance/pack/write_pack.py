@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from handcraft.conformance.cases.all_cases import all_cases, all_models
+from handcraft.conformance.cases.all_cases import contents
 from handcraft.conformance.faults.known import faults_of
 from handcraft.conformance.models.diagnostic import Diagnostic
 from handcraft.conformance.pack.measure import measured
@@ -58,20 +58,18 @@ def write_pack(folder: Path, formats: Sequence[str] = tuple(FORMATS)) -> Path:
             f"there is no format {unknown[0]!r}" if unknown else "no format is named",
             fix=f"use some of: {', '.join(FORMATS)}",
         )
-    models = all_models()
+    wanted = contents()
+    models = wanted.models
     with whole_folder(folder, PACK) as fresh:
-        described = {model.name: _write_model(model, fresh, formats) for model in models}
-        by_name = {model.name: model for model in models}
-        planned = list(all_cases())
+        described = {model.name: _write_model(model, fresh, formats) for model in models.values()}
         cases = []
-        for number, case in enumerate(planned):
-            advance("measure cases", number, len(planned))
-            cases.append(CONVERTER.unstructure(measured(case, by_name[case.model])))
+        for number, case in enumerate(wanted.cases):
+            advance("measure cases", number, len(wanted.cases))
+            cases.append(CONVERTER.unstructure(measured(case, models[case.model])))
         write_text(fresh / CASES, _lines({"version": VERSION, "cases": cases}))
         write_text(fresh / SCHEMA, files("handcraft.conformance.pack").joinpath(SCHEMA).read_text())
-        faults = {
-            fault.id: fault.says for model in models for fault in faults_of(model.model.architecture)
-        }
+        targets = [model.model.architecture for model in models.values()]
+        faults = {fault.id: fault.says for target in targets for fault in faults_of(target)}
         manifest: dict[str, Any] = {
             "version": VERSION,
             "models": CONVERTER.unstructure(described),
@@ -91,6 +89,8 @@ def write_pack(folder: Path, formats: Sequence[str] = tuple(FORMATS)) -> Path:
 def _write_model(model: Diagnostic, folder: Path, formats: Sequence[str]) -> ModelFiles:
     places = {}
     for name in formats:
+        if name == "gguf" and model.model.architecture.window is not None:
+            continue  # llama.cpp has sliding windows, but none for this architecture
         place = folder / "models" / model.name / name
         place.mkdir(parents=True)
         FORMATS[name](model.model, place)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from handcraft.conformance.engines.engine import Facts
+from handcraft.conformance.engines.vocabulary import vocabulary_in
 from handcraft.conformance.pack.case import Case
 from handcraft.conformance.pack.read_pack import ModelFiles, Pack
 from handcraft.conformance.run.expected import Expected
@@ -16,8 +16,6 @@ from handcraft.conformance.run.judge import judged
 from handcraft.conformance.run.result import BAD, Result, Run
 from handcraft.conformance.run.supervised import Running, Trouble, supervised
 from handcraft.errors import ConformanceError
-from handcraft.formats.foreign_files import read_object
-from handcraft.formats.huggingface.tokenizer import read_vocabulary
 from handcraft.progress import advance
 from handcraft.vocabulary import Vocabulary
 
@@ -144,6 +142,4 @@ def _vocabulary(pack: Pack, model: ModelFiles) -> Vocabulary:
     place = model.formats.get("huggingface")
     if place is None:
         return Vocabulary([f"#{number}" for number in range(model.n_vocab)])
-    folder: Path = pack.folder / place
-    n_vocab = read_object(folder / "config.json")["vocab_size"]
-    return read_vocabulary(folder, n_vocab, n_vocab - 1)
+    return vocabulary_in(pack.folder / place)

@@ -1,0 +1,1 @@
+"""Models of a pack that are Llamas: what only a Llama can get wrong."""
