@@ -144,8 +144,10 @@ def llama(
     """
     if not (isfinite(theta) and theta > 1):
         raise ArchitectureError(f"theta={theta}", fix="use a number above 1, such as 10000")
-    if not 0 < epsilon < 1:
-        raise ArchitectureError(f"epsilon={epsilon}", fix="use a number between 0 and 1, such as 1e-6")
+    if not 0 < epsilon < 0.5:
+        raise ArchitectureError(
+            f"epsilon={epsilon}", fix="use a number between 0 and 0.5, such as 1e-6"
+        )
     if window is not None and window < 1:
         raise ArchitectureError(f"window={window}", fix="let a position see at least itself")
     return replace(LLAMA, theta=float(theta), norm_epsilon=epsilon, tied=tied, window=window)

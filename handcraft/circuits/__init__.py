@@ -11,6 +11,7 @@ from handcraft.circuits.circuits import (
     embed_position,
     embed_token,
 )
+from handcraft.circuits.content import ByContent
 from handcraft.circuits.distance import LookBack
 from handcraft.circuits.head import AttentionWeights, Head, Relation, equal, look_back, window
 from handcraft.circuits.ideal import ideal_logits, ideal_next, ideal_stream
@@ -35,6 +36,7 @@ __all__ = [
     "AttentionWeights",
     "Bias",
     "Block",
+    "ByContent",
     "Circuits",
     "Codes",
     "Coefficients",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
+from handcraft.circuits.content import ByContent
 from handcraft.circuits.distance import LookBack
 from handcraft.circuits.linear_map import LinearMap, copy
 from handcraft.circuits.number import Number, Plain
@@ -48,6 +49,8 @@ class Relation:
         distance: in a rotary model, where it attends by distance alone; then nothing is read for
             queries and keys but constants, which the target chooses. None where scores are products of
             what is read.
+        content: in a rotary model, which of the sources that match it attends to, if it does so by what
+            is read. None where the highest scores win.
     """
 
     label: str
@@ -61,11 +64,17 @@ class Relation:
     key_bias: tuple[Coefficients, ...] = ()
     base: int | None = None
     distance: LookBack | None = None
+    content: ByContent | None = None
 
     @property
     def is_hard(self) -> bool:
         """Whether only the highest scores count."""
         return self.base is None and self.attention_weights is None
+
+    @property
+    def is_rotary(self) -> bool:
+        """Whether the target chooses the scores, in part by distance."""
+        return self.distance is not None or self.content is not None
 
     def __post_init__(self) -> None:
         if isinstance(self.gap, int | Fraction) and self.gap <= 0:

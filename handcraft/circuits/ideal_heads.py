@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from handcraft.circuits.content import ByContent
 from handcraft.circuits.distance import LookBack
 from handcraft.circuits.exact_array import (
     ExactArray,
@@ -64,6 +67,8 @@ def hard_pattern(
         return _stated(head.attends.attention_weights, seen, prefixes)
     queries, keys = factors
     scores = product(take(queries, seen.destinations), take(keys, seen.sources)).tops
+    if head.attends.content is not None:
+        return _by_content(head, head.attends.content, scores)
     if head.attends.base is not None:
         higher = (scores - scores.min(axis=1, keepdims=True)).astype(int).astype(object)
         return proportions(np.asarray(head.attends.base**higher))
@@ -83,6 +88,23 @@ def _at_distance(distance: LookBack, seen: Seen) -> ExactArray:
     pattern = np.zeros((rows, count))
     pattern[:, distance.source(count - 1)] = 1
     return ExactArray(pattern, 1, 1)
+
+
+def _by_content(head: Head, content: ByContent, scores: npt.NDArray[Any]) -> ExactArray:
+    """All of the attention at sources that match, of destinations that see equally many sources.
+
+    Raises:
+        CircuitError: a token of the text has a score above 0.
+    """
+    if bool((scores[:, 1:] > 0).any()):
+        raise CircuitError(
+            f"a source of `{head.name}` has a score above 0",
+            fix="let a source that matches have a score of 0, and any other a lower one",
+        )
+    wins = content.pattern(scores)
+    if content.picks == "any":
+        return equal_weights(wins.astype(bool))
+    return ExactArray(wins.astype(float), 1, 1)
 
 
 def _stated(weights: Sequence[AttentionWeights], seen: Seen, prefixes: Prefixes) -> ExactArray:

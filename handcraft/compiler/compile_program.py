@@ -96,6 +96,11 @@ def compile_program(
             )
         target, sizes, n_positions = _published(like, target)
     encodings = Encodings(tokens, positions)
+    if target.is_rotary and positions != "auto":
+        raise CompileError(
+            f"{target.name} embeds no positions, so there is nothing to encode as {positions}",
+            fix=phrase("leave out ", setting("positions", positions), ", or compile for gpt2"),
+        )
     how = {"reuse": reuse, "provable": provable}
     wanted = _passes_of_optimize(optimize)
     passes = (Pass("ordinal", "nothing", "it is for rules over expressions"),) if wanted else ()

@@ -58,6 +58,17 @@ def axes_of(tensor: str) -> TensorAxes:
     return TensorAxes(block, counted[-1:] if kind == "bias" else counted)
 
 
+def is_tensor_name(name: str) -> bool:
+    """Whether a GPT-2 or a Llama has a matrix, or the bias of one, of a name.
+
+    >>> is_tensor_name("wte.weight"), is_tensor_name("h.0.mlp.c_fc.bias"), is_tensor_name("wte")
+    (True, True, False)
+    """
+    path, _, kind = name.rpartition(".")
+    block = axes_of(name).block
+    return kind in ("weight", "bias") and (path if block is None else path.split(".", 2)[2]) in AXES
+
+
 @dataclass(frozen=True)
 class OutputMatrix:
     """The matrix by which heads or hidden units write to the residual stream.

@@ -12,8 +12,10 @@ from math import sqrt
 
 import numpy as np
 
+from handcraft.display import count
 from handcraft.dtype import FLOAT32, DType
 from handcraft.errors import CompileError, PrecisionError
+from handcraft.phrase import phrase, setting
 from handcraft.rotary.rotation import Floats, Rotation
 from handcraft.rotary.round_query import as_pairs, rounded_query
 from handcraft.rotary.score import Keys, RotaryScore
@@ -54,11 +56,7 @@ def look_back(k: int, rotation: Rotation, dtype: DType, nats: float) -> RotarySc
         CompileError: the window does not reach that far.
         PrecisionError: no query has the gap.
     """
-    if rotation.window is not None and min(k, rotation.positions - 1) >= rotation.window:
-        raise CompileError(
-            f"with a window of {rotation.window} positions no head looks {k} back",
-            fix=f"window={min(k, rotation.positions - 1) + 1} is enough",
-        )
+    check_window(k, rotation)
     found = longest_lead(k, rotation, dtype, nats)
     if found.gap >= nats:
         return found
@@ -69,6 +67,19 @@ def look_back(k: int, rotation: Rotation, dtype: DType, nats: float) -> RotarySc
         fix=_what_would_do(k, rotation, dtype, nats),
         is_tight=True,
     )
+
+
+def check_window(k: int, rotation: Rotation) -> None:
+    """Raise unless the window reaches `k` back.
+
+    Raises:
+        CompileError: it does not.
+    """
+    if rotation.window is not None and min(k, rotation.positions - 1) >= rotation.window:
+        raise CompileError(
+            f"with a window of {count(rotation.window, 'position')} no head looks {k} back",
+            fix=phrase(setting("window", min(k, rotation.positions - 1) + 1), " is enough"),
+        )
 
 
 def longest_lead(k: int, rotation: Rotation, dtype: DType, nats: float) -> RotaryScore:

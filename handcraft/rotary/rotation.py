@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import ArchitectureError
+from handcraft.phrase import phrase, setting
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,8 +36,10 @@ class Rotation:
     def __post_init__(self) -> None:
         if self.head_dim < 2 or self.head_dim % 2:
             raise ArchitectureError(
-                f"a head of {self.head_dim} components cannot be rotated: they form pairs",
-                fix=f"head_dim={max(2, self.head_dim + self.head_dim % 2)} is possible",
+                f"a head of width {self.head_dim} cannot be rotated: its components form pairs",
+                fix=phrase(
+                    setting("head_dim", max(2, self.head_dim + self.head_dim % 2)), " is possible"
+                ),
             )
         if not self.theta > 1:
             raise ArchitectureError(

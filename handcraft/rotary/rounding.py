@@ -52,10 +52,14 @@ class ScoreError:
     Args:
         relative: error before the last two roundings, per unit of amplitude, [pair].
         last: k.
+        query: of a rotated query as a vector, relative to its length in a pair, [pair].
+        key: the same of a rotated key.
     """
 
     relative: Floats
     last: float
+    query: Floats
+    key: Floats
 
 
 def score_error(rotation: Rotation, dtype: DType, *, by_power_of_two: bool = True) -> ScoreError:
@@ -80,7 +84,8 @@ def score_error(rotation: Rotation, dtype: DType, *, by_power_of_two: bool = Tru
     key = key + (1 + key) * u + SMALL * v
     terms = rotation.head_dim * v / (1 - rotation.head_dim * v)
     relative = (1 + query) * (1 + key) * (1 + terms) - 1
-    return ScoreError(relative, (1 + u) ** 2 * (1 + 4 * v) - 1)
+    last = (1 + u) ** 2 * (1 + 4 * v) - 1
+    return ScoreError(relative, last, query, key)
 
 
 def is_power_of_two(number: Fraction) -> bool:

@@ -56,9 +56,21 @@ class Sources:
         error += self.last * (np.abs(scores) + error)
         return scores - error, scores + error
 
-    def noise(self, sources: Ints) -> Floats:
-        """A bound of the error that is linear in the lengths of the query, [source, pair]."""
-        return self.relative[sources] * (1 + self.last) + self.last * self.amplitudes[sources]
+    def leads(self, query: Floats, won: Ints, lost: Ints) -> Floats:
+        """By how much each source surely leads another, [comparison].
+
+        Args:
+            query: [2 * pair].
+            won: those that must win, [comparison].
+            lost: over which each, [comparison].
+        """
+        low, high = self.bounds(query)
+        return low[won] - high[lost]
+
+    def noise(self, won: Ints, lost: Ints) -> Floats:
+        """A bound of the errors of both that is linear in the lengths of the query, [comparison, pair]."""
+        relative, amplitudes = (each[won] + each[lost] for each in (self.relative, self.amplitudes))
+        return relative * (1 + self.last) + self.last * amplitudes
 
 
 Comparisons = tuple[Ints, Ints]
@@ -102,14 +114,14 @@ def solve_query(sources: Sources, kinds: Kinds, at_least_0: Ints) -> tuple[Float
         fresh = []
         for winners, losers in kinds(low, high):
             if len(winners):
-                worst = _local_minima(low[winners] - high[losers], gap - TOLERANCE)
+                worst = _local_minima(sources.leads(query, winners, losers), gap - TOLERANCE)
                 fresh += list(zip(winners[worst].tolist(), losers[worst].tolist(), strict=True))
         fresh = [pair for pair in fresh if pair not in seen]
         if not fresh:
             break
         seen.update(fresh)
         won, lost = np.array(fresh).T
-        noise = np.repeat(sources.noise(won) + sources.noise(lost), PHASES, axis=1)
+        noise = np.repeat(sources.noise(won, lost), PHASES, axis=1)
         program.add(columns(sources.waves[won] - sources.waves[lost]) - noise, gap=-1.0)
         lengths, gap = program.solve()
         query = (turned @ lengths.reshape(pairs, PHASES).T).ravel()  # [component, pair] -> [2 * pair]
@@ -137,7 +149,8 @@ def least_gap(query: Floats, sources: Sources, kinds: Kinds) -> float:
         kinds: all comparisons; those left out must follow from the others.
     """
     low, high = sources.bounds(query)
-    return min(float((low[won] - high[lost]).min()) for won, lost in kinds(low, high) if len(won))
+    compared = kinds(low, high)
+    return min(float(sources.leads(query, *each).min()) for each in compared if len(each[0]))
 
 
 class _Program:

@@ -31,7 +31,7 @@ def sharpness_for(plan: Plan, dtype: str) -> int:
         float(evaluate(head.attends.gap, plan.circuits.values))
         for layer in plan.layers
         for head in layer.heads
-        if head.sharpness is None and head.attends.is_hard and head.attends.distance is None
+        if head.sharpness is None and head.attends.is_hard and not head.attends.is_rotary
     ]
     scale = plan.architecture.score_scale(plan.layout.head_dim)
     needed = dtype_named(dtype).underflow / (min(gaps, default=1) * scale)

@@ -9,7 +9,8 @@ from difflib import get_close_matches
 import numpy as np
 
 from handcraft.errors import ModelError
-from handcraft.model import AxisNames, Model
+from handcraft.model import AxisNames, Model, axes_of
+from handcraft.model.tensor_axes import is_tensor_name
 from handcraft.origin import Origin
 
 NEAR = 3
@@ -108,7 +109,7 @@ class Weights:
         """The sizes of a tensor."""
         shapes = self.model.shape.tensors(self.model.architecture)
         if tensor not in shapes:
-            raise ModelError(f"there is no tensor {tensor!r}", fix=_tensors_like(tensor, self.model))
+            raise ModelError(f"there is no tensor {tensor!r}", fix=tensors_like(tensor, self.model))
         return shapes[tensor]
 
     def describe(self, tensor: str, axis: int, i: int) -> str:
@@ -173,14 +174,19 @@ def _few(texts: Sequence[str]) -> str:
     return ", ".join(map(repr, texts[:NEAR])) + more
 
 
-def _tensors_like(name: str, model: Model) -> str:
-    """Suggestions for a wrong name: tensors with similar names, else all tensors."""
-    bare = name.removeprefix("transformer.")
+def tensors_like(name: str, model: Model) -> str:
+    """What to do about a wrong name: tensors with similar names, else all of the first block.
+
+    A name of the other architecture is like none of this one.
+    """
+    bare = name.removeprefix("transformer.").removeprefix("model.")
     known = list(model.tensors)
-    near = [k for k in known if f".{bare}." in f".{k}."] or get_close_matches(bare, known, n=NEAR)
+    near = [k for k in known if f".{bare}." in f".{k}."]
+    if not near and not is_tensor_name(bare):
+        near = get_close_matches(bare, known, n=NEAR)
     if near:
         return f"did you mean {' or '.join(near[:NEAR])}?"
     blocks = model.shape.n_layer
-    first = [k for k in known if not k.startswith("h.") or k.startswith("h.0.")]
-    more = f", and so on up to h.{blocks - 1}" if blocks > 1 else ""
+    first = [k for k in known if axes_of(k).block in (None, 0)]
+    more = f", and so on up to block {blocks - 1}" if blocks > 1 else ""
     return f"there are: {', '.join(first)}{more}"

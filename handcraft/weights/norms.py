@@ -151,7 +151,12 @@ def _as_squares(total: int, most: int) -> tuple[int, ...] | None:
     """At most so many numbers whose squares add up to a total, large ones first; None if none do."""
     if total == 0:
         return ()
-    for largest in range(isqrt(total), 0, -1) if most else ():
+    if most == 0:
+        return None
+    root = isqrt(total)
+    if most == 1:
+        return (root,) if root**2 == total else None
+    for largest in range(root, isqrt((total - 1) // most), -1):  # the others are not larger
         rest = _as_squares(total - largest**2, most - 1)
         if rest is not None:
             return (largest, *rest)

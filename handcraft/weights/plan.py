@@ -10,6 +10,7 @@ from handcraft.circuits import Circuits
 from handcraft.display import short_repr
 from handcraft.errors import CompileError, LayoutError
 from handcraft.model import Shape
+from handcraft.phrase import phrase, setting
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights.layers import Layer, SpreadError, build_layers
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
@@ -118,6 +119,12 @@ def plan_model(
             f"{_masked(architecture.causal)}",
             where=circuits.place,
             fix="compile for the architecture whose mask they were made for",
+        )
+    if sizes.n_kv_head is not None and not architecture.is_rotary:
+        raise LayoutError(
+            f"in {architecture.name} every head has keys and values of its own",
+            where=circuits.place,
+            fix=phrase("leave out ", setting("n_kv_head", sizes.n_kv_head), ", or compile for llama"),
         )
     if architecture.is_rotary:
         return _plan_rotary(circuits, architecture, sizes, dtype)

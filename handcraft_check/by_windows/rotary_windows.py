@@ -16,6 +16,7 @@ from handcraft_check.arithmetic.rounding import (
     CERTAIN,
     LARGEST,
     TINY,
+    UNIT,
     Bounded,
     product_error,
     rounded,
@@ -23,7 +24,7 @@ from handcraft_check.arithmetic.rounding import (
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_cases.states import hull
 from handcraft_check.by_windows.copies import CELLS, COPIED, Copied
-from handcraft_check.by_windows.rms_norm_of_sums import are_numbers, magnitude
+from handcraft_check.by_windows.rms_norm_of_sums import are_numbers
 from handcraft_check.by_windows.sums import NormedSums, Part, Sums
 from handcraft_check.by_windows.window_model import Cases, WindowModel
 from handcraft_check.by_windows.windows import OWN, UnfitError
@@ -149,7 +150,6 @@ class RotaryWindowModel(WindowModel):
         size, matrix = heads.moved, heads.out
         vocabulary, least = len(found.tokens), TINY * (2 * len(found.places) + 4)
         tables = [np.zeros_like(found.tokens) for _ in self.tables]
-        tables[OWN] += found.tokens
         errors = np.zeros((len(groups), matrix.weight.shape[1]))
         total = np.zeros_like(errors)
         for head in range(heads.count):
@@ -172,6 +172,9 @@ class RotaryWindowModel(WindowModel):
                 errors[number] += off @ np.abs(weight)
                 total[number] += (largest + off) @ np.abs(weight)
         errors += product_error(total, matrix.terms, None, matrix.is_exact)
+        if self.model.regime.is_half:
+            errors += np.where(matrix.terms > 0, self._rounding_of_written(tables, errors, total), 0.0)
+        tables[OWN] += found.tokens
         for atom, table in enumerate(tables):
             self.tables[atom] = np.concatenate([self.tables[atom], np.tile(table, (len(groups), 1))])
         self.error = np.concatenate([self.error, errors])
@@ -179,6 +182,21 @@ class RotaryWindowModel(WindowModel):
         self._read = [{} for _ in range(len(self.tables) + 1)]
         assert self.tables[OWN].shape[0] == len(self.groups) * vocabulary
         return np.arange(len(self.groups) - len(groups), len(self.groups))
+
+    def _rounding_of_written(self, tables: Sequence[Array], errors: Array, total: Array) -> Array:
+        """How far rounding to few digits moves what all heads write: [group, dimension].
+
+        Args:
+            tables: what they write by what they read: [token, dimension] each.
+            errors: how far the sum may be off before: [group, dimension].
+            total: its largest absolute value: [group, dimension].
+        """
+        format, none = self.model.regime.steps, np.zeros((1, errors.shape[1]))
+        everything = [np.arange(len(tables[0]))], np.array([len(tables[0])])
+        parts = [Part(table, *everything) for table in tables]
+        is_number = are_numbers(Sums(parts, Stream.of(Bounded(none, none))), format)
+        rounding = (format.unit + 2 * UNIT) * (total + errors) + format.tiny
+        return np.minimum(rounding, np.where(is_number, errors, np.inf))
 
     def _behind_heads(self, cases: Cases) -> Sums:
         parts: list[Part] = [self._part(atom, cases) for atom in range(len(self.tables))]
@@ -193,19 +211,18 @@ class RotaryWindowModel(WindowModel):
         return rounded(found.center - found.error, found.center + found.error, self.model.regime.steps)
 
     def _added(self, x: Sums, where: Flags) -> Sums:
-        """The sum as the computed one: what is written was rounded, and so is the addition.
+        """The sum as the computed one, rounded in float32 and, where digits are few, once more.
 
-        Sums that are numbers of the format are off by at most eight times as much as before, for what
-        is within e of such a number is rounded to within 2 e of it, in float32 too; others by a unit of
-        what is written, and of the result.
+        Sums that are numbers of the format are off by at most four times as much as before, for what is
+        within e of such a number is rounded to within 2 e of it, each time. Others move by a unit. What
+        may be infinite becomes NaN.
         """
         format = self.model.regime.steps
-        rounding = format.unit * x.size + format.tiny
-        if self.model.regime.is_half:
-            rounding = 3 * (format.unit * (magnitude(x) + x.error) + format.tiny)
-        exact = np.where(are_numbers(x, format), 7 * x.error, np.inf)
+        rounding = (format.unit + (2 * UNIT if self.model.regime.is_half else 0)) * x.size + format.tiny
+        exact = np.where(are_numbers(x, format), 3 * x.error, np.inf)
         rounding = np.where(where, np.minimum(rounding, exact), 0.0)
-        stream = replace(x.stream, error=x.error + rounding, box=x.stream.box + rounding)
+        known = np.where(x.size + rounding < format.largest / 2, x.known, np.nan)
+        stream = replace(x.stream, center=known, error=x.error + rounding, box=x.stream.box + rounding)
         return Sums(x.parts, stream.tight())
 
 

@@ -1,4 +1,4 @@
-"""tokenizer.json: the ids of tokens, which must be those of the certificate."""
+"""tokenizer.json: the ids of tokens, which must be those of the certificate and of config.json."""
 
 from __future__ import annotations
 
@@ -9,6 +9,32 @@ from handcraft_check.errors import CheckError
 from handcraft_check.program.nodes import items
 
 ADDED_UP_TO = 1 << 24
+
+
+def check_begin_token(data: Any, begin: int, where: str) -> None:
+    """Raise unless a tokenizer puts the begin token of the model in front of a text.
+
+    Args:
+        data: the content of tokenizer.json.
+        begin: the id of that token.
+        where: what to call the file.
+
+    Raises:
+        CheckError: it puts another one there, or none.
+    """
+    template: Any = data.get("post_processor") if isinstance(data, dict) else None
+    try:
+        token = template["single"][0]["SpecialToken"]["id"]
+        found = template["special_tokens"][token]["ids"]
+    except (KeyError, TypeError, IndexError):
+        found = []
+    if found != [begin]:
+        shown = " and ".join(map(repr, found)) if isinstance(found, list) and found else "none"
+        raise CheckError(
+            f"the id in front of a text is {shown}, and {begin} in config.json",
+            f"{where}: post_processor",
+            "compile it again, or remove tokenizer.json: what is proved is about ids",
+        )
 
 
 def check_tokenizer(data: Any, vocabulary: Sequence[str], token_ids: Sequence[int], where: str) -> None:

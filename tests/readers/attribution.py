@@ -25,7 +25,7 @@ NAMES += ["palindrome", "ioi"]
 PAIRS = 64
 
 
-DISGUISED = ["aab", "induction", "sort"]
+DISGUISED = ["induction"]
 
 TRANSFORMS = [Split(2, 2), Distract(2, 8), Permute(), Rotate()]
 

@@ -24,7 +24,7 @@ from handcraft.compiler.features.value_numbers import (
     usual,
 )
 from handcraft.compiler.passes.fuse import digital
-from handcraft.compiler.passes.ir import Attend, IsBefore, StepFunction, WeightedSum, is_scalar
+from handcraft.compiler.passes.ir import Attend, IsBefore, IsText, StepFunction, WeightedSum, is_scalar
 from handcraft.language.graph.domain import FLAGS, Finite, Plain, as_number, magnitude
 from handcraft.language.graph.node import (
     Assumed,
@@ -167,6 +167,8 @@ class Features:
             ever = self._through(node, numbers)
             if len(set(ever)) == 1:
                 return Reading((), ever[0])
+        if isinstance(node, IsText):
+            return self.at_begin * (numbers[0] - numbers[1]) + Reading((), numbers[1])
         if self.begin is not None and is_position(node):
             return self._by_steps(numbers)
         if self.in_bits and isinstance(node, Embedded) and node.of == "token" not in self.one_hot:

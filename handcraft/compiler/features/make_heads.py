@@ -74,6 +74,7 @@ def _head(
         attention_weights=qk.attention_weights,
         error_bound=qk.error_bound,
         distance=qk.distance,
+        content=qk.content,
     )
     return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
 

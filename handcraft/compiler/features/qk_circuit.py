@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from handcraft.circuits import AttentionWeights, LookBack
+from handcraft.circuits import AttentionWeights, ByContent, LookBack
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.at_start import number_at_start
 from handcraft.compiler.features.feature import Reading, greatest, least, sum_of
+from handcraft.compiler.features.match_channels import match_channels
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.features.score_terms import (
     Channel,
@@ -30,7 +31,8 @@ from handcraft.compiler.features.score_terms import (
 from handcraft.compiler.passes.cases import Setting, at_positions, distance_back, names_one_position
 from handcraft.compiler.passes.ir import Attend
 from handcraft.display import short_repr
-from handcraft.language.graph.domain import Plain, as_number, magnitude
+from handcraft.errors import PrecisionError
+from handcraft.language.graph.domain import FLAGS, Plain, as_number, magnitude
 from handcraft.language.graph.node import Comparison, Node, is_position
 from handcraft.language.graph.source_counts import selects_itself
 
@@ -52,6 +54,7 @@ class QKCircuit:
             alone decide them.
         error_bound: the largest error of such a weight.
         distance: where it attends by distance alone; then there are no channels.
+        content: of a rotary model, which of the sources with a score of 0 it attends to.
     """
 
     channels: tuple[Channel, ...]
@@ -63,6 +66,7 @@ class QKCircuit:
     attention_weights: tuple[AttentionWeights, ...] | None = None
     error_bound: float = 0
     distance: LookBack | None = None
+    content: ByContent | None = None
 
     @cached_property
     def key(self) -> object:
@@ -70,12 +74,12 @@ class QKCircuit:
         if self.distance is not None:
             return self.distance
         channels = tuple((_key(c.query), _key(c.key)) for c in self.channels)
-        return channels, self.gap, self.is_centred, self.base
+        return channels, self.gap, self.is_centred, self.base, self.content
 
     @property
     def largest(self) -> Plain:
         """No query, and no score that must be finite, is further from 0."""
-        if self.distance is not None:
+        if self.distance is not None or self.content is not None:
             return 0
         return max(self.size, *(magnitude(end) for c in self.channels for end in c.query.span), 0)
 
@@ -118,6 +122,8 @@ class _Scores:
         node, span = self.node, self._span
         if self.features.begin is not None and (back := self._distance_back()) is not None:
             return at_distance(back)
+        if self.features.begin is not None:
+            return self._by_content()
         if node.sunk:
             return self._with_sink()
         above = 1 << span.bit_length() if self._is_ordered else 1
@@ -147,6 +153,27 @@ class _Scores:
         gap = 1 if self._is_ordered else min((each.gap for each in terms), default=1)
         picks_one = node.picks != "mean" and node.by != node.value
         return QKCircuit(tuple(channels), gap, picks_one, is_centred, size, node.base or None)
+
+    def _by_content(self) -> QKCircuit:
+        """The latest or the earliest of the sources that match, or the begin token where none does.
+
+        Raises:
+            PrecisionError: several sources share the attention, in parts that depend on the text.
+        """
+        node = self.node
+        if node.picks == "mean":
+            raise PrecisionError(
+                f"`{node}` is a fraction, and a Llama stores flags alone: RMSNorm would divide by another "
+                "number where the fraction is another",
+                where=node.place,
+                fix="select one source, as .latest() does, or compile for gpt2",
+                about=node,
+            )
+        assert node.by is None
+        channels = [each for match in node.case for each in match_channels(match, self.features)]
+        content = ByContent("any" if node.unique else node.picks)
+        picks_one = node.value.domain != FLAGS or not node.unique
+        return QKCircuit(tuple(channels), 1, picks_one, is_centred=True, content=content)
 
     def _distance_back(self) -> int | None:
         """How many positions back its one source is, wherever there is one; None if that varies."""

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from handcraft.compiler.passes.cases import Setting, allowed, has_constant_query, is_positional
-from handcraft.compiler.passes.ir import Attend, Equal, Picks, StepFunction, Threshold, between
+from handcraft.compiler.passes.ir import Attend, Equal, IsText, Picks, StepFunction, Threshold, between
 from handcraft.language.graph.domain import FLAGS, Finite, Range, Value
 from handcraft.language.graph.node import Aggregate, Case, Comparison, Constant, Lookup, Match, Node
 from handcraft.language.graph.source_counts import holding
@@ -60,11 +60,19 @@ class HeadOutputs:
         maybe = (flags & self.setting.visible).any(axis=1)
         if not others and bool((surely == maybe).all()):
             return self.at_positions(surely.tolist(), exists)
+        if self.setting.rotary:
+            return self._finds(case, exists)
         if bool(surely.all()) and all(map(has_constant_query, others)):
             at_least, gap = between(0, Fraction(1, self.setting.context))
             threshold = Threshold(((1, self.fraction(placed, self.matches(others))),), at_least, gap)
             return StepFunction(FLAGS, self.of.text, (threshold,), (False, True), place=self.of.place)
         return self._all([self._best_matches(case, match) for match in case], exists)
+
+    def _finds(self, case: Case, text: Wording) -> Attend:
+        """Whether a head of a rotary model finds a source; it attends as the head that moves the value."""
+        picks: Picks = "earliest" if self.of.how == "earliest" else "latest"
+        found, is_alone = IsText(FLAGS, reads("text")), self.of.value is None
+        return Attend(FLAGS, text, case, found, picks, unique=is_alone, place=self.of.place)
 
     def matches(self, matches: Sequence[Match]) -> Node:
         """A flag of the source: whether conditions with constant queries are true of it."""

@@ -37,7 +37,7 @@ class Attend(Node):
         value: the node that is read at the sources.
         picks: the mean over them, or the value at the latest or the earliest.
         slack: how many failed conditions do not count at position 0.
-        unique: whether exactly one source matches at every destination.
+        unique: whether exactly one source matches at every destination, or it does not matter which.
         base: of a mean by soft attention; 0 for hard attention.
         by: the number of a source that decides which is the latest or the earliest; None for its
             position. Matching sources with the same number must have the same value.
@@ -125,6 +125,14 @@ class IsBefore(Node):
     """
 
     end: int
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IsText(Node):
+    """A flag of a source in a rotary model: true of every token but the begin token.
+
+    A head that moves it tells whether any source matches: where none does it attends to the begin token.
+    """
 
 
 @dataclass(frozen=True, eq=False, repr=False)

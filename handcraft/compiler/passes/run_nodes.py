@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from operator import eq, mul
 
-from handcraft.compiler.passes.ir import Attend, Equal, Nearest, StepFunction, WeightedSum, Weights
+from handcraft.compiler.passes.ir import (
+    Attend,
+    Equal,
+    IsText,
+    Nearest,
+    StepFunction,
+    WeightedSum,
+    Weights,
+)
 from handcraft.language.graph.domain import Plain, Value, as_number, magnitude, whole
 from handcraft.language.graph.node import Node
 from handcraft.language.oracle.interpret import Values, interpret
@@ -22,6 +30,8 @@ def _values(node: Node, length: int, known: dict[Node, Values], causal: bool) ->
         return tuple(_brought(node, here, length, known, causal) for here in range(length))
     if isinstance(node, StepFunction):
         return tuple(node.values[_reached(node, here, known)] for here in range(length))
+    if isinstance(node, IsText):
+        return (True,) * length
     if isinstance(node, Equal):
         return tuple(map(eq, known[node.one], known[node.other]))
     if isinstance(node, WeightedSum):
@@ -76,6 +86,8 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
         values = (as_number(known[node.value][there]) for there in seen)
         return whole(Fraction(sum(map(mul, weights, values)) / sum(weights)))
     best = min(failing)
+    if isinstance(node.value, IsText):
+        return best <= 0
     fitting = [there for there in seen if failing[there] == best]
     if node.by is not None:
         numbers = [as_number(known[node.by][there]) for there in fitting]

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.fuse import fuse
-from handcraft.compiler.passes.ir import Attend, Equal, Nearest, StepFunction, WeightedSum, note_slots
+from handcraft.compiler.passes.ir import (
+    Attend,
+    Equal,
+    IsText,
+    Nearest,
+    StepFunction,
+    WeightedSum,
+    note_slots,
+)
 from handcraft.compiler.passes.lower_aggregates import lower_aggregates
 from handcraft.compiler.stage import Stage
 from handcraft.language.graph.node import (
@@ -30,7 +38,7 @@ AS_WRITTEN = "as written"
 Nodes = tuple[type[Node], ...]
 
 EXPRESSIONS: Nodes = (Embedded, *POINTWISE, Aggregate)
-LOWERED: Nodes = (Embedded, *POINTWISE, Attend, StepFunction, Equal)
+LOWERED: Nodes = (Embedded, *POINTWISE, Attend, StepFunction, Equal, IsText)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lark.exceptions import UnexpectedInput, VisitError
 from handcraft.compiler.passes.ir import (
     Attend,
     Equal,
+    IsText,
     Nearest,
     StepFunction,
     Threshold,
@@ -226,6 +227,9 @@ class _ReadGraph(Transformer[Token, Any]):
 
     def equal(self, one: Node, other: Node) -> Making:
         return lambda domain, text: Equal(domain, text, one, other)
+
+    def is_text(self) -> Making:
+        return IsText
 
     def steps(self, first: Value, *steps: tuple[_Sum | Token, Token, Plain, Plain, Value]) -> Making:
         thresholds: list[Threshold] = []

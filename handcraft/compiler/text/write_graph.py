@@ -16,6 +16,7 @@ from math import ceil, floor, prod
 from handcraft.compiler.passes.ir import (
     Attend,
     Equal,
+    IsText,
     Nearest,
     StepFunction,
     Threshold,
@@ -163,6 +164,8 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
             return f"attend {node.picks} {case} value {names[node.value]}{rest}"
         case Equal():
             return f"equal {names[node.one]}, {names[node.other]}"
+        case IsText():
+            return "text"
         case StepFunction():
             return f"steps {_steps(node, names)}"
         case WeightedSum():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from handcraft.model.attention import Array
 from handcraft.model.axis_names import PARTS
 from handcraft.origin import Origin
 from handcraft.phrase import phrase, setting
+from handcraft.weights.explained import tensors_like
 
 Origins = Mapping[str, Mapping[tuple[int, ...], Sequence[Origin]]]
 """For each tensor, what every weight that is not 0 serves."""
@@ -145,17 +145,11 @@ _Built = tuple[dict[int, str], list[tuple[str, dict[int, str]]], _Kept]
 
 def _chosen(model: Model, tensor: str | None) -> list[str]:
     """The tensors to draw."""
-    known = list(model.tensors)
     if tensor is None:
-        return [name for name in known if model.tensors[name].ndim == 2]
+        return [name for name in model.tensors if model.tensors[name].ndim == 2]
     if tensor in model.tensors:
         return [tensor]
-    bare = tensor.removeprefix("transformer.")
-    near = [name for name in known if f".{bare}." in f".{name}."] or get_close_matches(bare, known, n=3)
-    raise DrawError(
-        f"there is no tensor {tensor!r}",
-        fix=f"did you mean {' or '.join(near[:3])}?" if near else f"there are: {', '.join(known[:8])}",
-    )
+    raise DrawError(f"there is no tensor {tensor!r}", fix=tensors_like(tensor, model))
 
 
 def _table(

@@ -7,15 +7,18 @@ that several of them move take one channel there (Ainslie et al. 2023).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from handcraft.circuits import Bias, Head, LookBack, Number, Relation, Subspace
-from handcraft.display import short_repr
+from handcraft.display import count, short_repr
 from handcraft.errors import LayoutError
-from handcraft.phrase import phrase, setting
+from handcraft.phrase import Words, listed, phrase, setting
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Sizes
+
+NEAR = 16
+"""How many other numbers of heads are tried in place of one that does not fit."""
 
 Column = tuple[tuple[Subspace, int, Number], ...]
 """What one channel of a value reads: subspaces, dimensions in them, factors. None of it for a 1."""
@@ -80,6 +83,13 @@ def columns_of(head: Head) -> dict[tuple[Subspace, int], Column]:
     return {place: tuple(read) for place, read in found.items()}
 
 
+def channels_of(head: Head) -> tuple[Subspace, ...]:
+    """The channels by which a head selects sources, in the order of its keys."""
+    attends = head.attends
+    constants = (each.subspace for each in attends.key_bias)
+    return tuple(dict.fromkeys([*(linear.target for linear in attends.key), *constants]))
+
+
 def pack(layers: Sequence[Layer], n_embd: int, head_dim: int, sizes: Sizes) -> Packing:
     """The groups with the fewest parameters.
 
@@ -95,6 +105,22 @@ def pack(layers: Sequence[Layer], n_embd: int, head_dim: int, sizes: Sizes) -> P
     Raises:
         LayoutError: the heads do not fit the requested sizes.
     """
+    best = _smallest(layers, n_embd, head_dim, sizes)
+    if best is not None:
+        return best
+    widest = max((len(layer.heads) for layer in layers), default=1)
+    heads = {"n_head": sizes.n_head, "n_kv_head": sizes.n_kv_head}
+    asked = [f"{name}={number}" for name, number in heads.items() if number is not None]
+    raise LayoutError(
+        f"a block of {count(widest, 'head')} in a stream of {n_embd} dimensions "
+        f"{'cannot have ' + ' and '.join(asked) if asked else 'has no place'}: "
+        "the number of heads must divide the dimensions, and be a multiple of n_kv_head",
+        fix=_what_would_do(layers, n_embd, head_dim, sizes),
+    )
+
+
+def _smallest(layers: Sequence[Layer], n_embd: int, head_dim: int, sizes: Sizes) -> Packing | None:
+    """The groups with the fewest parameters; None where no groups fit the requested sizes."""
     best: Packing | None = None
     best_size = inf
     widest = max((len(layer.heads) for layer in layers), default=1)
@@ -104,25 +130,35 @@ def pack(layers: Sequence[Layer], n_embd: int, head_dim: int, sizes: Sizes) -> P
             continue
         found = tuple(each for each in groups if each is not None)
         needed = max((len(each) for each in found), default=1)
-        count = _count(needed, group_size, n_embd, sizes)
-        if count is not None and count * (group_size + 1) < best_size:
-            best, best_size = Packing(count, group_size, head_dim, found), count * (group_size + 1)
-    if best is None:
-        raise LayoutError(
-            f"{widest} heads of width {head_dim} cannot be grouped as asked",
-            where=f"a stream of {n_embd} dimensions, which the number of heads must divide",
-            fix=phrase("leave out ", setting("n_head", sizes.n_head or sizes.n_kv_head or widest)),
-        )
+        number = _count(needed, group_size, n_embd, sizes)
+        if number is not None and number * (group_size + 1) < best_size:
+            best, best_size = Packing(number, group_size, head_dim, found), number * (group_size + 1)
     return best
+
+
+def _what_would_do(layers: Sequence[Layer], n_embd: int, head_dim: int, sizes: Sizes) -> Words:
+    """The nearest number of groups or of heads that fits, else the settings to leave out."""
+    asked = {name: getattr(sizes, name) for name in ("n_kv_head", "n_head")}
+    for name, number in asked.items():
+        if number is None:
+            continue
+        near = sorted(range(1, n_embd + 1), key=lambda n: abs(n - number))
+        for other in near[:NEAR]:
+            if _smallest(layers, n_embd, head_dim, replace(sizes, **{name: other})):
+                return phrase("use ", setting(name, other))
+    given = [setting(name, number) for name, number in asked.items() if number is not None]
+    if given and _smallest(layers, n_embd, head_dim, Sizes(n_embd=sizes.n_embd)):
+        return phrase("leave out ", listed(given, " and "))
+    return "compile for gpt2"
 
 
 def _count(needed: int, group_size: int, n_embd: int, sizes: Sizes) -> int | None:
     """The smallest allowed number of groups; None if there is none."""
-    for count in range(max(1, needed), n_embd // group_size + 1):
-        n_head = count * group_size
-        is_asked = sizes.n_kv_head in (None, count) and sizes.n_head in (None, n_head)
+    for number in range(max(1, needed), n_embd // group_size + 1):
+        n_head = number * group_size
+        is_asked = sizes.n_kv_head in (None, number) and sizes.n_head in (None, n_head)
         if is_asked and n_embd % n_head == 0:
-            return count
+            return number
     return None
 
 
@@ -149,6 +185,6 @@ def _idle(biases: Sequence[Bias]) -> tuple[Head, ...]:
 
 def _agree(one: Head, other: Head) -> bool:
     """Whether two heads have the same keys."""
-    if one.attends.distance is not None and other.attends.distance is not None:
-        return True
+    if one.attends.distance is not None or other.attends.distance is not None:
+        return one.attends.distance is not None and other.attends.distance is not None
     return one.attends.key == other.attends.key and one.attends.key_bias == other.attends.key_bias

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from fractions import Fraction
 from functools import cache
 
-from handcraft.circuits import Bias, Coefficients, Head, Number, Ramp
+from handcraft.circuits import Bias, Coefficients, Head, LinearMap, Number, Ramp, Subspace
 from handcraft.origin import Origin
 from handcraft.rotary.score import RotaryScore
+from handcraft.rotary.select import ContentScore
 from handcraft.weights.layers import GATE_STEEPNESS, Layer
 from handcraft.weights.layout import Layout
 from handcraft.weights.place_embedding import constants_of
 from handcraft.weights.placement import PlacedTensor
 from handcraft.weights.plan import Plan
-from handcraft.weights.rotary.packing import ONE, Group, columns_of
+from handcraft.weights.rotary.packing import ONE, Group, channels_of, columns_of
 from handcraft.weights.rotary.plan_rotary import Rotary
 
 Tensors = dict[str, PlacedTensor]
@@ -64,11 +65,7 @@ def _place_attention(tensors: Tensors, name: str, number: int, layer: Layer, pla
         for place, head in heads:
             start = place * packing.head_dim
             origins = _origins(head)
-            score = _score(plan.rotary, head)
-            for j, parts in enumerate(score.queries):
-                for i, part in enumerate(parts):
-                    row = start + j + i * packing.head_dim // 2
-                    _add_constant(queries, row, part, layout, origins)
+            _place_queries(queries, start, head, plan)
             for linear in head.writes:
                 for i, j, factor in linear.entries:
                     channel = start + group.channel(head, linear.source, i)
@@ -79,19 +76,86 @@ def _place_attention(tensors: Tensors, name: str, number: int, layer: Layer, pla
             outputs.add((dimension, 0), written, each.origins or (ADDED,))
 
 
+def _place_queries(queries: PlacedTensor, start: int, head: Head, plan: Plan) -> None:
+    """The query of a head: constants, and in the last pairs what its channels read."""
+    assert plan.rotary is not None
+    score, origins = plan.rotary.score(head), _origins(head)
+    channels = _channels(score, head)
+    for j, parts in enumerate(score.queries):
+        for i, part in enumerate(parts):
+            row = start + j + i * plan.rotary.packing.head_dim // 2
+            if j not in channels:
+                _add_constant(queries, row, part, plan.layout, origins)
+            else:
+                attends = head.attends
+                _add_channel(
+                    queries, row, attends.query, attends.query_bias, channels[j], part, plan, origins
+                )
+
+
+def _channels(score: RotaryScore | ContentScore, head: Head) -> dict[int, Subspace]:
+    """The channel that each of the last pairs of a head holds."""
+    if isinstance(score, RotaryScore):
+        return {}
+    return dict(enumerate(channels_of(head), score.constants))
+
+
+def _add_channel(
+    tensor: PlacedTensor,
+    row: int,
+    maps: Iterable[LinearMap],
+    constants: Iterable[Coefficients],
+    channel: Subspace,
+    factor: Number,
+    plan: Plan,
+    origins: tuple[Origin, ...],
+) -> None:
+    """Add what a channel reads to a row, times a factor."""
+    total: Number = 0
+    for linear in maps:
+        if linear.target == channel:
+            for i, _, number in linear.entries:
+                cells, rest = plan.layout.read(linear.source, i, number * factor)
+                total += rest
+                for dimension, each in cells:
+                    tensor.add((row, dimension), each, origins)
+    total += sum(n * factor for part in constants if part.subspace == channel for _, n in part.entries)
+    _add_constant(tensor, row, total, plan.layout, origins)
+
+
 def _place_keys(keys: PlacedTensor, first: int, group: Group, plan: Plan) -> None:
     """The keys of a group: the same for every token, and more for the begin token."""
     assert plan.rotary is not None
     layout = plan.layout
-    score = _score(plan.rotary, group.heads[0])
+    head = group.heads[0]
+    score, attends = plan.rotary.score(head), head.attends
+    channels = _channels(score, head)
     origins = tuple(dict.fromkeys(origin for head in group.heads for origin in _origins(head)))
     for j, (everywhere, more) in enumerate(zip(score.keys, score.begin, strict=True)):
-        _add_constant(keys, first + j, everywhere, layout, origins)
+        if j in channels:
+            _add_channel(
+                keys, first + j, attends.key, attends.key_bias, channels[j], everywhere, plan, origins
+            )
+            more = -everywhere * _key_at_begin(head, channels[j], plan.rotary)
+        else:
+            _add_constant(keys, first + j, everywhere, layout, origins)
         if more:
             cells, constant = begin_cells(plan)
             for dimension, factor in cells:
                 keys.add((first + j, dimension), factor * more, origins)
             _add_constant(keys, first + j, constant * more, layout, origins)
+
+
+def _key_at_begin(head: Head, channel: Subspace, rotary: Rotary) -> Number:
+    """What a channel reads at the begin token, which is taken off there."""
+    attends = head.attends
+    total: Number = 0
+    for linear in attends.key:
+        if linear.target == channel:
+            total += sum(number * rotary.at_begin[linear.source][i] for i, _, number in linear.entries)
+    return total + sum(
+        number for part in attends.key_bias if part.subspace == channel for _, number in part.entries
+    )
 
 
 def begin_cells(plan: Plan) -> tuple[tuple[tuple[int, Number], ...], Number]:
@@ -172,12 +236,6 @@ def _add_constant(
     """Add a number to a row by way of the constant dimension."""
     dimension, stored = layout.constants[0]
     tensor.add((row, dimension), number * Fraction(1, stored), origins)
-
-
-def _score(rotary: Rotary, head: Head) -> RotaryScore:
-    distance = head.attends.distance
-    assert distance is not None
-    return rotary.scores[distance]
 
 
 def _origins(head: Head) -> tuple[Origin, ...]:

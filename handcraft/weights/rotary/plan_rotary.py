@@ -10,19 +10,29 @@ from math import ceil, log2
 import numpy as np
 
 from handcraft.architecture import Architecture
-from handcraft.circuits import Circuits, Encoding, LookBack, ideal_stream
+from handcraft.circuits import (
+    ByContent,
+    Circuits,
+    Encoding,
+    Head,
+    LookBack,
+    Number,
+    Subspace,
+    ideal_stream,
+)
 from handcraft.display import short_repr
 from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, PrecisionError
 from handcraft.limits import WIDTH
 from handcraft.phrase import phrase, setting
-from handcraft.rotary.look_back import look_back
+from handcraft.rotary import look_back, select
 from handcraft.rotary.rotation import Rotation
 from handcraft.rotary.score import RotaryScore
+from handcraft.rotary.select import ContentScore
 from handcraft.weights.layers import Layer, build_layers
 from handcraft.weights.layout import Layout, Sizes
 from handcraft.weights.norms import NormInput, divides_exactly, is_level, level_fill, norm_inputs
-from handcraft.weights.rotary.packing import Packing, pack
+from handcraft.weights.rotary.packing import Packing, channels_of, pack
 
 CONSTANT = 8
 """What the constant dimension stores: there are no biases, so constants are read from it."""
@@ -35,6 +45,19 @@ HEAD_DIMS = (2, 4, 8, 16, 32, 64, 128, 256)
 """The widths of heads that are tried: the more, the further apart scores are."""
 
 
+Selection = LookBack | tuple[ByContent, int]
+"""A distance, or which of the sources that match by how many channels: what queries and keys follow from."""
+
+
+def selection_of(head: Head) -> Selection:
+    """How a head selects its sources."""
+    attends = head.attends
+    if attends.distance is not None:
+        return attends.distance
+    assert attends.content is not None
+    return attends.content, len(channels_of(head))
+
+
 @short_repr
 @dataclass(frozen=True)
 class Rotary:
@@ -42,11 +65,17 @@ class Rotary:
 
     Args:
         packing: which heads share keys and values.
-        scores: for each distance the queries and keys of its heads.
+        scores: for each way of selecting sources the queries and keys of its heads.
+        at_begin: what every subspace stores at the begin token.
     """
 
     packing: Packing
-    scores: Mapping[LookBack, RotaryScore]
+    scores: Mapping[Selection, RotaryScore | ContentScore]
+    at_begin: Mapping[Subspace, tuple[Number, ...]]
+
+    def score(self, head: Head) -> RotaryScore | ContentScore:
+        """The queries and keys of a head."""
+        return self.scores[selection_of(head)]
 
 
 @dataclass(frozen=True)
@@ -113,13 +142,8 @@ def _check_begin(circuits: Circuits) -> None:
     Raises:
         PrecisionError: one is neither, and its square would change what norms divide by.
     """
-    nothing = np.zeros((1, 0), dtype=np.int64)
-    stream = ideal_stream(circuits, nothing)
-    for subspace, numbers in stream.numbers.items():
-        if subspace.encoding is not Encoding.FLAG:
-            continue
-        stored = numbers.plain[0][0]
-        if stored not in (0, 1):
+    for subspace, (stored, *_) in _at_begin(circuits).items():
+        if subspace.encoding is Encoding.FLAG and stored not in (0, 1):
             raise PrecisionError(
                 f"`{subspace}` is {stored} at the begin token, and a flag must be 0 or 1",
                 where=circuits.place,
@@ -162,33 +186,82 @@ def plan_heads(
         PrecisionError: no head tells some distance apart in the dtype.
         LayoutError: the heads do not fit the requested sizes.
     """
-    distances = {
-        head.attends.distance
-        for layer in stream.layers
-        for head in layer.heads
-        if head.attends.distance is not None
-    }
+    ways: set[Selection] = {selection_of(head) for layer in stream.layers for head in layer.heads}
     if any(layer.attention_bias and not layer.heads for layer in stream.layers):
-        distances.add(LookBack(0))
-    refused: PrecisionError | LayoutError | None = None
+        ways.add(LookBack(0))
+    hardest = sorted(ways, key=_hardest_first)
+    refused: LayoutError | None = None
+    missing: tuple[Selection, Rotation] | None = None
     for head_dim in HEAD_DIMS if sizes.head_dim is None else (sizes.head_dim,):
         try:
-            packing = pack(stream.layers, stream.layout.n_embd, head_dim, sizes)
             rotation = Rotation(
                 head_dim, architecture.theta or 0.0, circuits.context + 1, architecture.window
             )
-            far_first = sorted(distances, key=lambda each: each.back, reverse=True)
-            scores = {each: _score(each, rotation, dtype) for each in far_first}
-        except (PrecisionError, LayoutError) as error:
+            packing = pack(stream.layers, stream.layout.n_embd, head_dim, sizes)
+        except LayoutError as error:
             refused = error
             continue
-        return Rotary(packing, scores)
+        scores: dict[Selection, RotaryScore | ContentScore] = {}
+        for way in hardest:
+            _check_window(way, rotation)
+            score = _longest_lead(way, rotation, dtype)
+            if score is None or score.gap < dtype_named(dtype).underflow:
+                missing = way, rotation
+                break
+            scores[way] = score
+        else:
+            return Rotary(packing, scores, _at_begin(circuits))
+    if missing is not None:
+        _refuse(*missing, dtype)
     assert refused is not None
     raise refused
 
 
 @cache
-def _score(distance: LookBack, rotation: Rotation, dtype: str) -> RotaryScore:
-    """The queries and keys of a head that attends at a distance."""
+def _longest_lead(way: Selection, rotation: Rotation, dtype: str) -> RotaryScore | ContentScore | None:
+    """The queries and keys of a head that lead most, up to what is needed; None if none lead."""
     kind = dtype_named(dtype)
-    return look_back(distance.back, rotation, kind, kind.underflow)
+    if isinstance(way, LookBack):
+        return look_back.longest_lead(way.back, rotation, kind, kind.underflow)
+    content, channels = way
+    return select.longest_lead(content.picks, channels, rotation, kind, kind.underflow)
+
+
+def _check_window(way: Selection, rotation: Rotation) -> None:
+    """Raise unless a head sees all that it may attend to.
+
+    Raises:
+        CompileError: the window is too short.
+    """
+    if isinstance(way, LookBack):
+        look_back.check_window(way.back, rotation)
+    else:
+        select.check_begin(rotation)
+
+
+def _refuse(way: Selection, rotation: Rotation, dtype: str) -> None:
+    """Raise for a head that does not lead enough, with what would do.
+
+    Raises:
+        PrecisionError: always.
+    """
+    kind = dtype_named(dtype)
+    if isinstance(way, LookBack):
+        look_back.look_back(way.back, rotation, kind, kind.underflow)
+    else:
+        content, channels = way
+        select.select(content.picks, channels, rotation, kind, kind.underflow)
+
+
+def _hardest_first(way: Selection) -> tuple[int, int, str]:
+    """An order in which what needs wide heads comes first."""
+    if isinstance(way, LookBack):
+        return 1, -way.back, ""
+    content, channels = way
+    return 0, -channels, content.picks
+
+
+def _at_begin(circuits: Circuits) -> dict[Subspace, tuple[Number, ...]]:
+    """What every subspace stores at the begin token, which sees nothing but itself."""
+    stream = ideal_stream(circuits, np.zeros((1, 0), dtype=np.int64))
+    return {subspace: tuple(numbers.plain[0]) for subspace, numbers in stream.numbers.items()}

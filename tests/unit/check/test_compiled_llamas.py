@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from handcraft_check.by_windows.rotary_windows import RotaryWindowModel, rotary_
 from handcraft_check.by_windows.window_model import Cases
 from handcraft_check.by_windows.windows import TokenSets, WindowMeaning
 from handcraft_check.claim import read_claim
+from handcraft_check.errors import CheckError
 from handcraft_check.prove import prove
 from handcraft_check.radius import prove_radius
 
@@ -68,6 +70,27 @@ def assert_overlaps(alone: Bounded, many: Bounded) -> None:
     if np.isnan(many.center).any():
         return
     assert (np.abs(alone.center - many.center) <= alone.error + many.error).all()
+
+
+@pytest.mark.parametrize("change", ["another", "none", "no template"])
+def test_the_tokenizer_puts_the_begin_token_in_front(change, tmp_path):
+    prompts = Prompts("ab", context=3)
+    program = Program(prompts=prompts, rules=[predict("b").after("aa"), predict("a").otherwise()])
+    save(compile_program(program, architecture="llama"), tmp_path)
+    path = tmp_path / "tokenizer.json"
+    data = json.loads(path.read_text())
+    template = data["post_processor"]
+    if change == "another":
+        template["special_tokens"]["<s>"]["ids"] = [0]
+    elif change == "none":
+        template["single"] = template["single"][1:]
+    else:
+        data["post_processor"] = None
+    path.write_text(json.dumps(data))
+    with pytest.raises(CheckError, match=r"the id in front of a text is .*, and 2 in config\.json"):
+        prove(tmp_path)
+    path.unlink()
+    assert prove(tmp_path).word == "proved"
 
 
 def test_a_llama_has_a_radius(tmp_path):

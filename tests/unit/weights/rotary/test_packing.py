@@ -63,5 +63,5 @@ def test_sizes_that_are_asked_for_are_kept_or_refused():
     layers = [Layer((head(1, 0), head(2, 0)))]
     packed = pack(layers, 16, 4, Sizes(n_head=4, n_kv_head=2))
     assert (packed.n_head, packed.n_kv_head) == (4, 2)
-    with pytest.raises(LayoutError, match="cannot be grouped as asked"):
+    with pytest.raises(LayoutError, match="cannot have n_kv_head=3"):
         pack(layers, 16, 4, Sizes(n_kv_head=3))
