@@ -31,6 +31,13 @@ class Shape:
     n_kv_head: int | None = None
     own_head_dim: int | None = None
 
+    def __post_init__(self) -> None:
+        """Forget what follows from the other sizes, so that equal sizes are equal shapes."""
+        if self.n_kv_head == self.n_head:
+            object.__setattr__(self, "n_kv_head", None)
+        if self.n_head > 0 and self.own_head_dim == self.n_embd / self.n_head:
+            object.__setattr__(self, "own_head_dim", None)
+
     def __repr__(self) -> str:
         """The sizes, without those that are not given."""
         sizes = ((each.name, getattr(self, each.name)) for each in fields(self))

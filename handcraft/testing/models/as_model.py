@@ -14,6 +14,7 @@ from handcraft.errors import ModelError, VocabularyError
 from handcraft.formats import Checkpoint, is_checkpoint, load, read_checkpoint
 from handcraft.formats.foreign_files import check_folder, find_file, read_object
 from handcraft.formats.huggingface.config_json import CONFIG
+from handcraft.formats.huggingface.llama_json import LLAMAS
 from handcraft.formats.huggingface.tokenizer import read_vocabulary
 from handcraft.formats.read_raschka import is_raschka
 from handcraft.language import Program, Prompts
@@ -22,7 +23,7 @@ from handcraft.testing.models.answering import Answering
 from handcraft.testing.models.of_function import OfFunction, Reads
 from handcraft.testing.models.of_handcraft import OfHandcraft
 from handcraft.testing.models.of_torch import OfTorch
-from handcraft.testing.models.of_transformers import OfTransformers, positions_in, read_folder
+from handcraft.testing.models.of_transformers import OfTransformers, begin_in, positions_in, read_folder
 from handcraft.testing.models.of_weights import edited, of_weights
 from handcraft.vocabulary import Vocabulary
 
@@ -38,6 +39,7 @@ def as_model(
     reads: Reads = "ids",
     like: Model | Compiled | None = None,
     heads: int = 1,
+    begin: int | None = None,
     name: str | None = None,
 ) -> Answering:
     """A model under test, made of anything that answers with logits.
@@ -53,6 +55,8 @@ def as_model(
         reads: for a function: whether it takes a list of ids, a list of tokens, or a text.
         like: for weights: the model of which they replace some.
         heads: for weights without `like`: the heads of each block.
+        begin: for a model of transformers: the id of a token that is put before every text, as
+            tokenizers of Llamas do. Of a folder it is read from tokenizer.json.
         name: how messages call it.
 
     Raises:
@@ -72,6 +76,7 @@ def as_model(
         read = _of_folder(folder)
         if not isinstance(read, Model | Checkpoint):
             known = known or read_vocabulary(folder, read.config.vocab_size)
+            begin = begin_in(folder) if begin is None else begin
         thing = read
     if isinstance(thing, Checkpoint) and thing.values is not None:
         raise ModelError(
@@ -89,9 +94,10 @@ def as_model(
     if isinstance(thing, Model):
         return OfHandcraft(_renamed(thing, known), name or "the model", prompts)
     if _is_of(thing, "transformers.modeling_utils", "PreTrainedModel"):
-        most = positions or positions_in(thing)
+        stated = positions_in(thing)
+        most = positions or (stated if begin is None or stated is None else stated - 1)
         tokens = _needed(known, "a model of transformers does")
-        return OfTransformers(thing, tokens, most, name or type(thing).__name__)
+        return OfTransformers(thing, tokens, most, name or type(thing).__name__, begin)
     if _is_of(thing, "torch.nn", "Module"):
         tokens = _needed(known, "a torch module does")
         return OfTorch(thing, tokens, positions, name or type(thing).__name__)
@@ -166,8 +172,14 @@ def _of_folder(folder: Path) -> Any:
         return read_checkpoint(folder)
     if config is None or is_raschka(folder):
         return load(folder)
-    is_gpt2 = read_object(config).get("model_type", "gpt2") == "gpt2"
-    return load(folder) if is_gpt2 else read_folder(folder)
+    return load(folder) if _is_read_here(read_object(config)) else read_folder(folder)
+
+
+def _is_read_here(config: Mapping[str, Any]) -> bool:
+    """Whether a folder can be read without transformers: a GPT-2, or a Llama as we write them."""
+    family, begin = config.get("model_type", "gpt2"), config.get("bos_token_id")
+    is_ours = type(begin) is int and begin + 1 == config.get("vocab_size")
+    return family == "gpt2" or (family in LLAMAS and is_ours)
 
 
 def _is_of(thing: object, module: str, name: str) -> bool:
