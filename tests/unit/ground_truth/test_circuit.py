@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from slow_patching import slow_logits
 from sweeps import sweep
 
-from handcraft import Model, Program, Prompts, compile_program, compile_sequences, predict
+from handcraft import (
+    Model,
+    Program,
+    Prompts,
+    compile_program,
+    compile_sequences,
+    predict,
+    select,
+)
 from handcraft.errors import CompileError, GroundTruthError
 from handcraft.ground_truth import of_compiled
 from handcraft.ground_truth.circuit.carried import carried
@@ -176,3 +184,16 @@ def test_a_model_of_values_has_no_circuit():
     subject = of_compiled(compile_sequences({"is a": prompts.token == "a"}))
     with pytest.raises(GroundTruthError, match="computes values"):
         find_circuit(subject, pairs=48, seed=0)
+
+
+def test_of_edges_that_are_needed_together_each_has_a_witness_beside_the_same_others():
+    """Two edges fit beside a third one that was tried after them, so neither is in the circuit."""
+    prompts = Prompts("abc", 4)
+    token, position = prompts.token, prompts.position
+    other = (select(token, token) & select(position, 0, "!=")).exists()
+    late = (select(token, "a") | select(position >= 1, False)).latest(position >= 2)
+    rules = [
+        predict(other.map({False: "a", True: "b"})).after("b").when(late),
+        predict({"a": 1.0}).otherwise(),
+    ]
+    assert_circuit(of_compiled(compile_program(Program(prompts=prompts, rules=rules))))
