@@ -28,6 +28,7 @@ BOTTOM = ("display", "errors", "limits", "memory", "on_use", "phrase", "progress
 
 BOXES: dict[str, tuple[Kind, str]] = {
     "cli": ("head", "the commands"),
+    "conformance": ("head", "known answers"),
     "dataset": ("head", "a data set"),
     "torch": ("head", "training the rest"),
     "page": ("head", "a page for a model"),

@@ -58,6 +58,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
     },
     "Known answers": {
         "A model that looks trained": "disguise.md",
+        "Inference engines": "conformance.md",
     },
     "Inside": {
         "Architecture": "architecture.md",
@@ -84,6 +85,7 @@ PACKAGES = {
     "handcraft.proofs": "Certificates, and proofs of folders.",
     "handcraft.ground_truth": "What is true of a model, to judge interpretability tools with.",
     "handcraft.torch": "A compiled part that stays frozen while the rest is trained.",
+    "handcraft.conformance": "Known answers for inference engines.",
     "handcraft.dataset": "Random programs with their weights, and a baseline that recovers rules.",
 }
 """The packages whose public names the API page lists."""

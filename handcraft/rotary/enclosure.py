@@ -11,9 +11,9 @@ from math import sqrt
 
 import numpy as np
 
+from handcraft.dtype import FLOAT32, DType
 from handcraft.rotary.rotation import Floats
 from handcraft.rotary.rounding import LIBRARY
-from handcraft.dtype import FLOAT32, DType
 
 DOUBLE = 2.0**-50
 """What sums in float64 lose here, relative to the sum of absolute values."""

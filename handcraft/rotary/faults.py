@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from math import floor, sqrt
 
 import numpy as np
 
+from handcraft.dtype import DType
+from handcraft.errors import PrecisionError
 from handcraft.rotary.enclosure import TOOLS, angles_at, rotate, scores_of
 from handcraft.rotary.look_back import look_back_keys
 from handcraft.rotary.rotation import Floats, Rotation
@@ -20,8 +21,6 @@ from handcraft.rotary.round_query import NATS, as_pairs, rounded_query
 from handcraft.rotary.rounding import score_error
 from handcraft.rotary.score import RotaryScore
 from handcraft.rotary.solve_query import Comparisons, Kinds, Sources, solve_query
-from handcraft.dtype import DType
-from handcraft.errors import PrecisionError
 
 
 @dataclass(frozen=True)

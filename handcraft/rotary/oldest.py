@@ -6,13 +6,13 @@ from math import sqrt
 
 import numpy as np
 
+from handcraft.dtype import DType
+from handcraft.errors import PrecisionError
 from handcraft.rotary.look_back import look_back_keys
 from handcraft.rotary.rotation import Floats, Rotation
 from handcraft.rotary.round_query import as_pairs, rounded_query
 from handcraft.rotary.score import RotaryScore
 from handcraft.rotary.solve_query import Comparisons, solve_query
-from handcraft.dtype import DType
-from handcraft.errors import PrecisionError
 
 
 def oldest_visible(rotation: Rotation, dtype: DType, nats: float) -> RotaryScore:

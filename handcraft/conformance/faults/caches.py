@@ -115,7 +115,8 @@ class MaskShowsNext(Reference):
     def visible(self, real: Flags, past: int) -> Flags:
         place = np.arange(real.shape[1])
         following = (place[None, :] == place[past:, None] + 1)[None] & real[:, None, :]
-        return super().visible(real, past) | following
+        seen: Flags = super().visible(real, past) | following
+        return seen
 
 
 class WritesTwice(Reference):

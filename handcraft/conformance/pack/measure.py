@@ -34,7 +34,8 @@ def measured(planned: Planned, model: Diagnostic) -> Case:
     for dtype in model.dtypes:
         outcome = network(model.model, dtype).answer(request)
         margin = margin_of(outcome, planned.right, dtype)
-        is_right = first_wrong(outcome.tokens, planned.right) is None
+        is_finite = all(np.isfinite(logits).all() for logits in outcome.logits)
+        is_right = is_finite and first_wrong(outcome.tokens, planned.right) is None
         if is_right and (margin is None or margin.ulp >= LEAST):
             margins[dtype] = margin
     if "float32" not in margins:
