@@ -14,7 +14,7 @@ from handcraft.circuits.circuits import (
 from handcraft.circuits.content import ByContent
 from handcraft.circuits.distance import LookBack
 from handcraft.circuits.head import AttentionWeights, Head, Relation, equal, look_back, window
-from handcraft.circuits.ideal import ideal_logits, ideal_next, ideal_stream
+from handcraft.circuits.ideal import ideal_logits, ideal_next, ideal_stream, stream_at_begin
 from handcraft.circuits.linear_map import LinearMap, copy, project, value_map
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number, exact
@@ -70,6 +70,7 @@ __all__ = [
     "signed_bits",
     "sinusoidal",
     "small",
+    "stream_at_begin",
     "value_map",
     "window",
 ]

@@ -109,6 +109,24 @@ def ideal_stream(circuits: Circuits, tokens: npt.ArrayLike) -> Stream:
     return Stream(numbers, prefixes)
 
 
+def stream_at_begin(circuits: Circuits) -> tuple[dict[Subspace, tuple[Number, ...]], ...]:
+    """The residual stream at the begin token, which sees nothing but itself: the same in every text.
+
+    Returns:
+        What every subspace stores before each block, and after the last.
+    """
+    ids = np.full((1, 1), len(circuits.vocabulary))
+    prefixes = Prefixes.of_texts(ids, causal=True)
+    numbers = embed(circuits, prefixes)
+    streams = [numbers]
+    for block in circuits.blocks:
+        numbers = run_block(block, numbers, prefixes)
+        streams.append(numbers)
+    return tuple(
+        {subspace: tuple(array.plain[0]) for subspace, array in each.items()} for each in streams
+    )
+
+
 def _checked(circuits: Circuits, tokens: npt.ArrayLike) -> Ids:
     ids = np.asarray(tokens, dtype=np.int64)
     if ids.ndim != 2 or ids.shape[1] > circuits.context:

@@ -1,7 +1,7 @@
 """A head that selects by content: the latest or the earliest match, or the begin token.
 
-The slowest pairs hold a channel each, of which a source that matches has the key 0 and any other loses a
-score that depends little on the distance. The other pairs hold constants, as for a look-back: their
+The slowest pairs hold a channel each, of which a source that matches has the key 0 and any other
+loses a score that depends little on the distance. The other pairs hold constants, as for a look-back: their
 score falls with the distance, or rises, or is only high enough. So the scores are, from above: those of
 the matches, by distance; that of the begin token; those of all other sources.
 """

@@ -68,7 +68,7 @@ class Sources:
         return low[won] - high[lost]
 
     def noise(self, won: Ints, lost: Ints) -> Floats:
-        """A bound of the errors of both that is linear in the lengths of the query, [comparison, pair]."""
+        """A bound of both errors that is linear in the lengths of the query, [comparison, pair]."""
         relative, amplitudes = (each[won] + each[lost] for each in (self.relative, self.amplitudes))
         return relative * (1 + self.last) + self.last * amplitudes
 

@@ -1,7 +1,7 @@
 """Conditions of a selection as channels whose products are 0 where it holds, and else less.
 
-So a source that matches has a score of 0 in every channel, whatever a dtype rounds, and heads of a rotary
-model can add a score by distance to it. Queries are 0 or 1, and keys are 0 or -1.
+So a source that matches has a score of 0 in every channel, whatever a dtype rounds, and heads of a
+rotary model can add a score by distance to it. Queries are 0 or 1, and keys are 0 or -1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Numbers, Reading
 from handcraft.compiler.features.score_terms import Channel
-from handcraft.language.graph.domain import Finite, Value
+from handcraft.language.graph.domain import Finite, Plain, Value
 from handcraft.language.graph.node import Comparison, Match, Node
 from handcraft.language.graph.source_counts import holding
 
@@ -68,7 +68,7 @@ def _bits(
     yield Channel(_read(match.query, [int(v not in places) for v in queries], features), LESS_1)
 
 
-def _read(node: Node, numbers: Sequence[int], features: Features) -> Reading:
+def _read(node: Node, numbers: Sequence[Plain], features: Features) -> Reading:
     return features.read(node, tuple(numbers))
 
 

@@ -163,8 +163,8 @@ class _Scores:
         node = self.node
         if node.picks == "mean":
             raise PrecisionError(
-                f"`{node}` is a fraction, and a Llama stores flags alone: RMSNorm would divide by another "
-                "number where the fraction is another",
+                f"`{node}` is a fraction, and a Llama stores flags alone: RMSNorm would divide by "
+                "another number where the fraction is another",
                 where=node.place,
                 fix="select one source, as .latest() does, or compile for gpt2",
                 about=node,

@@ -69,7 +69,7 @@ class HeadOutputs:
         return self._all([self._best_matches(case, match) for match in case], exists)
 
     def _finds(self, case: Case, text: Wording) -> Attend:
-        """Whether a head of a rotary model finds a source; it attends as the head that moves the value."""
+        """Whether a head of a rotary model finds a source, with the attention that moves the value."""
         picks: Picks = "earliest" if self.of.how == "earliest" else "latest"
         found, is_alone = IsText(FLAGS, reads("text")), self.of.value is None
         return Attend(FLAGS, text, case, found, picks, unique=is_alone, place=self.of.place)

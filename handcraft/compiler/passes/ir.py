@@ -131,7 +131,7 @@ class IsBefore(Node):
 class IsText(Node):
     """A flag of a source in a rotary model: true of every token but the begin token.
 
-    A head that moves it tells whether any source matches: where none does it attends to the begin token.
+    A head that moves it tells whether any source matches: where none does it finds the begin token.
     """
 
 

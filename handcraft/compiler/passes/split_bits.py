@@ -64,10 +64,14 @@ class Splitting:
     Args:
         roots: the nodes to compute.
         most: how many values one sum may compare; of more, equality is that of all their digits.
+        exact: whether a query that equals no key must match none, not even in its bits.
     """
 
-    def __init__(self, roots: Sequence[Node], most: int = ADDED_EXACTLY) -> None:
+    def __init__(
+        self, roots: Sequence[Node], most: int = ADDED_EXACTLY, *, exact: bool = False
+    ) -> None:
         self._most = most
+        self._exact = exact
         self._kept: dict[Node, Node] = {}
         self._flags: dict[tuple[Node, frozenset[Value]], Node] = {}
         for node in walk(*roots):
@@ -247,7 +251,11 @@ class Splitting:
         both = zip(
             self.bits(match.key, places, width), self.bits(match.query, asked, width), strict=True
         )
-        return tuple(Match(key, query, Comparison.EQ) for key, query in both)
+        found = [Match(key, query, Comparison.EQ) for key, query in both]
+        if self._exact and any(value not in places for value in _values(match.query)):
+            true = Constant(finite([True]), reads("True"), True)
+            found.append(Match(true, self.flag(match.query, places.__contains__), Comparison.EQ))
+        return tuple(found)
 
 
 def _is_listed(node: Choice) -> bool:

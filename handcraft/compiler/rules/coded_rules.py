@@ -43,7 +43,7 @@ from handcraft.vocabulary import Vocabulary
 
 
 def split_rules(
-    rulings: Sequence[Ruling], vocabulary: Vocabulary, most: int, width: int
+    rulings: Sequence[Ruling], vocabulary: Vocabulary, most: int, width: int, *, exact: bool = False
 ) -> tuple[list[Ruling], list[list[Node]]]:
     """Rules over values that are split into bits.
 
@@ -52,6 +52,7 @@ def split_rules(
         vocabulary: the tokens.
         most: how many values one sum may compare.
         width: how many bits the code of a token has.
+        exact: whether a query that equals no key must match none, not even in its bits.
 
     Returns:
         The rules with other literals, and for each a flag for every bit of its answer, highest first.
@@ -59,7 +60,7 @@ def split_rules(
     ids: dict[Value, int] = {token: i for i, token in enumerate(vocabulary.tokens)}
     answers = dict.fromkeys(each.answer for each in rulings if isinstance(each.answer, Node))
     literals = dict.fromkeys(literal for each in rulings for literal in each.literals)
-    splitting = Splitting([*literals, *answers], most)
+    splitting = Splitting([*literals, *answers], most, exact=exact)
     nodes = [splitting.kept(literal) for literal in literals]
     nodes += [bit for answer in answers for bit in splitting.bits(answer, ids, width)]
     made = iter(rebuild(nodes))
@@ -105,7 +106,7 @@ class CodedRules:
                 the right token must lead in the sum over all bits.
         """
         width = width_of(len(vocabulary) + setting.rotary)  # the begin token has a code too
-        found, bits = split_rules(rulings, vocabulary, setting.steps // 2, width)
+        found, bits = split_rules(rulings, vocabulary, setting.steps // 2, width, exact=setting.rotary)
         nodes = [*dict.fromkeys(node for each in found for node in each.literals)]
         nodes = [*dict.fromkeys((*nodes, *(bit for each in bits for bit in each)))]
         if setting.rotary:  # no head compares positions

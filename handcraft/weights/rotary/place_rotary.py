@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cache
 
@@ -16,7 +16,6 @@ from handcraft.weights.place_embedding import constants_of
 from handcraft.weights.placement import PlacedTensor
 from handcraft.weights.plan import Plan
 from handcraft.weights.rotary.packing import ONE, Group, channels_of, columns_of
-from handcraft.weights.rotary.plan_rotary import Rotary
 
 Tensors = dict[str, PlacedTensor]
 
@@ -60,7 +59,7 @@ def _place_attention(tensors: Tensors, name: str, number: int, layer: Layer, pla
     values, outputs = (tensors[f"{name}.{which}_proj.weight"] for which in "vo")
     for k, group, heads in packing.numbered(number):
         first = k * packing.head_dim
-        _place_keys(keys, first, group, plan)
+        _place_keys(keys, first, group, plan, plan.rotary.at_begin[layer.block])
         _place_values(values, first, group, layout)
         for place, head in heads:
             start = place * packing.head_dim
@@ -123,7 +122,13 @@ def _add_channel(
     _add_constant(tensor, row, total, plan.layout, origins)
 
 
-def _place_keys(keys: PlacedTensor, first: int, group: Group, plan: Plan) -> None:
+def _place_keys(
+    keys: PlacedTensor,
+    first: int,
+    group: Group,
+    plan: Plan,
+    at_begin: Mapping[Subspace, tuple[Number, ...]],
+) -> None:
     """The keys of a group: the same for every token, and more for the begin token."""
     assert plan.rotary is not None
     layout = plan.layout
@@ -136,7 +141,7 @@ def _place_keys(keys: PlacedTensor, first: int, group: Group, plan: Plan) -> Non
             _add_channel(
                 keys, first + j, attends.key, attends.key_bias, channels[j], everywhere, plan, origins
             )
-            more = -everywhere * _key_at_begin(head, channels[j], plan.rotary)
+            more = -everywhere * _key_at_begin(head, channels[j], at_begin)
         else:
             _add_constant(keys, first + j, everywhere, layout, origins)
         if more:
@@ -146,13 +151,15 @@ def _place_keys(keys: PlacedTensor, first: int, group: Group, plan: Plan) -> Non
             _add_constant(keys, first + j, constant * more, layout, origins)
 
 
-def _key_at_begin(head: Head, channel: Subspace, rotary: Rotary) -> Number:
+def _key_at_begin(
+    head: Head, channel: Subspace, at_begin: Mapping[Subspace, tuple[Number, ...]]
+) -> Number:
     """What a channel reads at the begin token, which is taken off there."""
     attends = head.attends
     total: Number = 0
     for linear in attends.key:
         if linear.target == channel:
-            total += sum(number * rotary.at_begin[linear.source][i] for i, _, number in linear.entries)
+            total += sum(number * at_begin[linear.source][i] for i, _, number in linear.entries)
     return total + sum(
         number for part in attends.key_bias if part.subspace == channel for _, number in part.entries
     )

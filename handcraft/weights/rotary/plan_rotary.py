@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil, log2
-
-import numpy as np
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import (
@@ -18,7 +16,7 @@ from handcraft.circuits import (
     LookBack,
     Number,
     Subspace,
-    ideal_stream,
+    stream_at_begin,
 )
 from handcraft.display import short_repr
 from handcraft.dtype import dtype_named
@@ -46,7 +44,7 @@ HEAD_DIMS = (2, 4, 8, 16, 32, 64, 128, 256)
 
 
 Selection = LookBack | tuple[ByContent, int]
-"""A distance, or which of the sources that match by how many channels: what queries and keys follow from."""
+"""A distance, or which of the sources that match by how many channels: what scores follow from."""
 
 
 def selection_of(head: Head) -> Selection:
@@ -66,12 +64,12 @@ class Rotary:
     Args:
         packing: which heads share keys and values.
         scores: for each way of selecting sources the queries and keys of its heads.
-        at_begin: what every subspace stores at the begin token.
+        at_begin: what every subspace stores at the begin token before each block of the circuits.
     """
 
     packing: Packing
     scores: Mapping[Selection, RotaryScore | ContentScore]
-    at_begin: Mapping[Subspace, tuple[Number, ...]]
+    at_begin: Sequence[Mapping[Subspace, tuple[Number, ...]]]
 
     def score(self, head: Head) -> RotaryScore | ContentScore:
         """The queries and keys of a head."""
@@ -142,7 +140,7 @@ def _check_begin(circuits: Circuits) -> None:
     Raises:
         PrecisionError: one is neither, and its square would change what norms divide by.
     """
-    for subspace, (stored, *_) in _at_begin(circuits).items():
+    for subspace, (stored, *_) in stream_at_begin(circuits)[-1].items():
         if subspace.encoding is Encoding.FLAG and stored not in (0, 1):
             raise PrecisionError(
                 f"`{subspace}` is {stored} at the begin token, and a flag must be 0 or 1",
@@ -210,7 +208,7 @@ def plan_heads(
                 break
             scores[way] = score
         else:
-            return Rotary(packing, scores, _at_begin(circuits))
+            return Rotary(packing, scores, stream_at_begin(circuits))
     if missing is not None:
         _refuse(*missing, dtype)
     assert refused is not None
@@ -259,9 +257,3 @@ def _hardest_first(way: Selection) -> tuple[int, int, str]:
         return 1, -way.back, ""
     content, channels = way
     return 0, -channels, content.picks
-
-
-def _at_begin(circuits: Circuits) -> dict[Subspace, tuple[Number, ...]]:
-    """What every subspace stores at the begin token, which sees nothing but itself."""
-    stream = ideal_stream(circuits, np.zeros((1, 0), dtype=np.int64))
-    return {subspace: tuple(numbers.plain[0]) for subspace, numbers in stream.numbers.items()}
