@@ -1,7 +1,7 @@
 """Bounds of every score that a tool computes, from the numbers themselves.
 
-`ScoreError` bounds the error of any query; this follows one query and one key through every rounding, so
-its bounds are tight: a cosine near 1 is exactly 1 in bfloat16, and a power of two loses nothing.
+`ScoreError` bounds the error of any query; this follows one query and one key through every rounding,
+so its bounds are tight: a cosine near 1 is exactly 1 in bfloat16, and a power of two loses nothing.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def rotate(vectors: tuple[Floats, Floats], angles: Bounds, dtype: DType, tool: T
 
 
 def _with_root(numbers: Bounds, root: float, dtype: DType) -> Bounds:
-    """Multiplied by the root of the scale, which is a number of float32, and rounded; without the root."""
+    """Multiplied by the root of the scale, a number of float32, and rounded; then without the root."""
     scaled = numbers.times(root)
     lost = 2 * float(FLOAT32.unit)
     wider = Bounds(scaled.low - lost * np.abs(scaled.low), scaled.high + lost * np.abs(scaled.high))

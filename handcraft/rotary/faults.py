@@ -25,7 +25,7 @@ from handcraft.rotary.solve_query import Comparisons, Kinds, Sources, solve_quer
 
 @dataclass(frozen=True)
 class Fault:
-    """What an engine does in place of rotating pair j at position p by `p * theta ** (-2 j / head_dim)`.
+    """What an engine does in place of rotating pair j at position p by p * theta ** (-2 j / head_dim).
 
     Args:
         name: what the answer says.
@@ -66,8 +66,8 @@ FAULTS = (
     Fault("query-one-early", 19, late=-1),
     Fault("no-rope", None, factor=0.0),
 )
-"""No fault, and seven. Their distances were found by a search that changed one at a time: the gap per unit
-of amplitude is 0.121 with head_dim 64 and theta 500,000, and 0.025 with distances taken at random."""
+"""No fault, and seven. Their distances were found by a search that changed one at a time: the gap per
+unit of amplitude is 0.121 with head_dim 64 and theta 500,000, and 0.025 with random distances."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def fault_score(
     gap = min(_gap(query, rotation, dtype, fault, distances) for dtype in dtypes for fault in faults)
     if gap < nats:
         raise PrecisionError(
-            f"with head_dim={rotation.head_dim}, theta={rotation.theta:g} and a prompt of {last} tokens "
-            f"a head leads by {max(gap, 0):.1f} nats under each fault in {narrowest.name}, "
+            f"with head_dim={rotation.head_dim}, theta={rotation.theta:g} and a prompt of {last} "
+            f"tokens a head leads by {max(gap, 0):.1f} nats under each fault in {narrowest.name}, "
             f"{nats - max(gap, 0):.1f} less than the {nats:g} that are needed",
             fix="head_dim=64, theta=500000 and a prompt of 32 tokens are enough",
             is_tight=True,
@@ -183,4 +183,4 @@ def _gap(
         scores = scores_of(rotated, sources, dtype)
         wanted = distances[fault.name]
         gaps.append(scores.low[0, wanted] - np.delete(scores.high[0], wanted).max())
-    return floor(min(gaps) * NATS) / NATS
+    return floor(float(min(gaps)) * NATS) / NATS

@@ -1,4 +1,4 @@
-"""A head that attends to the oldest token of the text that it sees, which shows how long a window is."""
+"""A head that attends to the oldest token of the text that it sees: it shows how long a window is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def oldest_visible(rotation: Rotation, dtype: DType, nats: float) -> RotaryScore
     """A score that rises with the distance of a text token, with the begin token below all of them.
 
     Args:
-        rotation: how queries and keys are rotated; it has no window, since that of an engine is unknown.
+        rotation: how queries and keys are rotated, without a window: that of an engine is unknown.
         dtype: in which a tool computes.
         nats: by how much a token must lead the next one.
 

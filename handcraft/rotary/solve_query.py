@@ -167,7 +167,7 @@ class _Program:
         self._solver: Any = highspy._Highs()  # type: ignore[attr-defined]
         self._infinity = highspy.kHighsInf
         self._solver.setOptionValue("output_flag", False)
-        self._solver.setOptionValue("threads", 1)
+        self._solver.setOptionValue("parallel", "off")
         program = highspy.HighsLp()
         program.num_col_, program.num_row_ = lengths + 1, 1
         program.col_cost_ = np.concatenate([np.zeros(lengths), [-1.0]])
@@ -195,6 +195,10 @@ class _Program:
 
     def solve(self) -> tuple[Floats, float]:
         """The lengths, [length], and the gap."""
+        import highspy
+
         self._solver.run()
+        status = self._solver.getModelStatus()
+        assert status == highspy.HighsModelStatus.kOptimal, status
         solution = np.array(self._solver.getSolution().col_value)
         return solution[: self._count], float(solution[self._count])

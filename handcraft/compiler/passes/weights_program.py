@@ -72,7 +72,7 @@ def _least_weights(count: int, top: int, at: Ints, numbers: Floats, bounds: Floa
     # The solver itself: the class around it prints its licence when it is made.
     solver = highspy._Highs()  # type: ignore[attr-defined]
     solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("threads", 1)
+    solver.setOptionValue("parallel", "off")
     solver.passModel(program)
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
