@@ -1,9 +1,9 @@
 """A head that selects by content: the latest or the earliest match, or the begin token.
 
-The slowest pairs hold a channel each, of which a source that matches has the key 0 and any other
-loses a score that depends little on the distance. The other pairs hold constants, as for a look-back:
-their score falls with the distance, or rises, or is only high enough. So the scores are, from above:
-those of the matches, by distance; that of the begin token; those of all other sources.
+The slowest pairs hold a channel each. A source that matches has the key 0 there, and any other loses a
+score that depends little on the distance. The other pairs hold constants, as for a look-back: their
+score falls with the distance, or rises, or is only high enough. So the scores are, from above: those of
+the matches, by distance; that of the begin token; those of all other sources.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class ContentScore:
 class Compared(Sources):
     """Sources whose scores are compared at one destination, so that they share the error of the query.
 
-    Lemma. In pair j let e bound the error of the rotated query relative to its length, and f that of a
-    rotated key (`ScoreError`). For two keys k and l, turned by their positions and off by dk and dl,
+    Lemma. In pair j let e bound the error of the rotated query relative to its length, and f that of
+    a rotated key (`ScoreError`). For two keys k and l, turned by their positions and off by dk and dl,
     the computed scores differ by (q + dq)(k + dk - l - dl). That is q(k - l) up to
     |q| (e |k - l| + (1 + e) (|dk| + |dl|)), where |k - l| follows from the angle between the keys, and
     |dk| <= f |k|. Neighbours have nearly the same key in the slow pairs, where queries are long. Sums

@@ -177,7 +177,8 @@ class Features:
                 return found
         feature = self._of(node)
         if feature.is_one_hot:
-            base = 0 if keeps_zero else usual(numbers)
+            at_rest = usual(numbers) if self.begin is None else numbers[0]
+            base = 0 if keeps_zero else at_rest  # which is what the begin token reads as
             terms = [(n - base, feature, i) for i, n in enumerate(numbers) if n != base]
             return Reading(tuple(terms), base)
         if self.in_bits and len(set(numbers)) > 2 and all(n.denominator == 1 for n in numbers):
@@ -279,7 +280,8 @@ class Features:
     def _of_code(self, token: Node, numbers: Numbers) -> Reading | None:
         """A function of the token as a sum over the bits of its id; None if it is not such a sum.
 
-        At the begin token the sum must be one of its numbers too: what a head moves may be a flag.
+        At the begin token it must be what it is at the first token: heads move several numbers from
+        there, and together they must be those of some value.
         """
         code = self.code(token, COPY if self.code_apart else CODE)
         count = len(code.numbers)
@@ -294,7 +296,7 @@ class Features:
         if self.begin is not None:
             size = len(numbers)
             there = numbers[0] + sum(step for k, step in enumerate(steps) if size >> k & 1)
-            if there not in numbers:
+            if there != numbers[0]:
                 return None
         halves = [plainest(Fraction(step) / 2) for step in reversed(steps)]
         terms = tuple((half, code, i) for i, half in enumerate(halves) if half)

@@ -197,7 +197,8 @@ def _tables(feature: Feature, places: Places) -> list[Table]:
     tables = []
     for numbers, i in feature.numbers.items():
         subspace, dimension = places.dimension(feature, i)
-        begin = () if places.assembly.features.begin is None else (feature.at_begin,)
+        first = numbers[0] if feature.at_begin is None else feature.at_begin
+        begin = () if places.assembly.features.begin is None else (first,)
         rows = tuple(((dimension, n),) if n else () for n in (*numbers, *begin))
         tables.append(Table(feature.node.of, subspace, rows))
     return tables

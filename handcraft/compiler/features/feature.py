@@ -216,7 +216,7 @@ class Feature:
         within: for a sum that is added up in a dimension of another feature: which one.
         adds: the sums to which its number is added where it is computed, each with a factor.
         moved_number: for the output of a head, how that number is read at the source.
-        at_begin: for a source, what each of its numbers is at the begin token.
+        at_begin: for a source, what its number is at the begin token; None for that at the first token.
     """
 
     node: Node
@@ -233,7 +233,7 @@ class Feature:
     within: tuple[Feature, int] | None = None
     adds: list[tuple[Plain, Feature]] = field(default_factory=list)
     moved_number: Reading | None = None
-    at_begin: Plain = 0
+    at_begin: Plain | None = None
     _ordered: list[Numbers] = field(default_factory=list)
     _flags: dict[int, tuple[Plain, Plain] | None] = field(default_factory=dict)
     _whole: dict[int, bool] = field(default_factory=dict)

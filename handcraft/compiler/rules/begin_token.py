@@ -37,7 +37,7 @@ def for_begin_token(
     for ruling in rulings:
         decision = decisions[ruling.number]
         answer = [decision.answer] if isinstance(decision.answer, Node) else []
-        flag = [] if decision.rule.flag is None else [decision.literals[-1]]
+        flag = [] if decision.rule.flag is None else [decision.rule.flag.node]
         for node in _reading_the_first(walk(*answer, *flag), setting):
             raise CompileError(
                 f"`{node}` reads the first token where there is none so far back, and a Llama finds "

@@ -236,6 +236,9 @@ class Ruled:
         precision = Precision(self.dtype, features.normed, level=is_level, sure=sure)
         assembly = Assembly(features, prompts.context, precision)
         assembly.settle()
+        if self.begin is not None and assembly.qk_circuits:  # keys tell the begin token from others
+            _ = features.at_begin
+            assembly.settle()
         assembly.check()
         varying = assembly.varying
         if varying and (short or (is_level and not self.has_norm)):

@@ -94,5 +94,5 @@ def test_what_would_change_the_norm_is_refused():
     prompts = Prompts("ab", context=6)
     ones = prompts.everything.mean(prompts.token.map({"a": 0, "b": 1}))
     rules = [predict("b").when(ones >= Fraction(1, 2)), predict("a").otherwise()]
-    with pytest.raises(PrecisionError, match="RMSNorm has no ballast"):
+    with pytest.raises(PrecisionError, match="RMSNorm would divide by another"):
         compile_program(Program(prompts=prompts, rules=rules), architecture="llama")

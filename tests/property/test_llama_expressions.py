@@ -1,0 +1,74 @@
+"""Random programs of expressions in a Llama: refused, or right after every text, at every level."""
+
+from __future__ import annotations
+
+import warnings
+from itertools import product
+
+import numpy as np
+import pytest
+from sweeps import sweep
+
+from handcraft import HandcraftError, Program, Prompts, compile_program, predict, select
+from handcraft.circuits import ideal_next
+from handcraft.errors import HandcraftWarning
+from handcraft.random_programs import Seeded, make_expression_program
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+CONTEXTS = (1, 2, 3, 4, 6)
+
+
+def drawn(number: int) -> Program:
+    """A random program over two or three tokens, the same for every run."""
+    choosing = Seeded(f"llama {number}")
+    context = CONTEXTS[choosing.whole(0, len(CONTEXTS) - 1)]
+    prompts = Prompts("abc"[: choosing.whole(2, 3)], context=context)
+    return make_expression_program(choosing, prompts, max_rules=3, depth=3, distributions=False)
+
+
+def compared(program: Program, dtype: str) -> bool | None:
+    """Whether model and ideal circuits answer as the program; None if it is refused."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", HandcraftWarning)
+            compiled = compile_program(program, architecture="llama", dtype=dtype)
+    except HandcraftError:
+        return None
+    tokens = program.vocabulary.tokens
+    longest = [*product(range(len(tokens)), repeat=program.context)]
+    texts = np.array(longest[:: max(1, len(longest) // 200)])
+    expected = np.array(
+        [
+            [
+                tokens.index(program.meaning([tokens[i] for i in row[: end + 1]]))
+                for end in range(program.context)
+            ]
+            for row in texts.tolist()
+        ]
+    )
+    model = compiled.model.forward(texts)[..., : len(tokens)].argmax(-1)
+    ideal = ideal_next(compiled.plan.circuits, texts)
+    return bool((model == expected).all() and (ideal == expected).all())
+
+
+@pytest.mark.parametrize("number", range(sweep(60)))
+def test_a_random_program_is_refused_or_right(number):
+    assert compared(drawn(number), DTYPES[number % len(DTYPES)]) is not False
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("how", ["latest", "earliest"])
+def test_the_begin_token_is_no_match(how, dtype):
+    """Its stored values are constants, and each of them may be what a head looks for."""
+    prompts = Prompts("ab", context=5)
+    token = prompts.token
+    for wanted in "ab":
+        sources = select(token.at(-1, default=wanted), token)
+        found = getattr(sources, how)(token, default="b")
+        assert compared(Program(prompts=prompts, rules=[predict(found).otherwise()]), dtype)
+
+
+def test_programs_that_are_right_are_not_rare():
+    results = [compared(drawn(number), "float32") for number in range(sweep(20))]
+    assert results.count(True) >= len(results) // 3
