@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from handcraft.dtype import DType
+from handcraft.rotary.faults import Fault
 from handcraft.rotary.rotation import Rotation
 from handcraft.rotary.score import RotaryScore
 
@@ -79,4 +81,32 @@ def sdpa_pattern(score: RotaryScore, rotation: Rotation, dtype: DType) -> npt.ND
     mask = torch.tensor(visible(rotation))[None, None]
     output = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
     pattern: npt.NDArray[np.float32] = output[0, 0].float().numpy()
+    return pattern
+
+
+def faulty_pattern(
+    score: RotaryScore, rotation: Rotation, dtype: DType, fault: Fault
+) -> npt.NDArray[np.float32]:
+    """The last row of the attention pattern of an engine with a fault in how it rotates, [source]."""
+    torch_dtype = getattr(torch, dtype.name)
+    module = rope(rotation if fault.theta is None else replace(rotation, theta=fault.theta))
+    module.inv_freq *= fault.factor
+    query = torch.tensor(np.array(score.queries, float).T.ravel()).to(torch_dtype)[None]
+    keys = torch.zeros(rotation.positions, rotation.head_dim)
+    keys[:, : rotation.pairs] = torch.tensor(np.array(score.keys, float))
+    keys[0, : rotation.pairs] += torch.tensor(np.array(score.begin, float))
+    at = torch.arange(rotation.positions)[None]
+    rotated = []
+    for vectors, positions in ((query, at[:, -1:] + fault.late), (keys.to(torch_dtype), at)):
+        cosine, sine = (table[0] for table in module(vectors, positions))
+        if fault.is_adjacent:
+            cosine, sine = (
+                table[:, : rotation.pairs].repeat_interleave(2, 1) for table in (cosine, sine)
+            )
+            turned = torch.stack((-vectors[:, 1::2], vectors[:, 0::2]), -1).flatten(1)
+        else:
+            turned = llama.rotate_half(vectors)
+        rotated.append(vectors * cosine + turned * sine)
+    scores = torch.matmul(rotated[0], rotated[1].T) * rotation.head_dim**-0.5
+    pattern: npt.NDArray[np.float32] = torch.softmax(scores, -1, dtype=torch.float32)[0].numpy()
     return pattern
