@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
-from itertools import pairwise
 from math import ceil, gcd, log2
 
 from handcraft.circuits import coded, signed_bits
 from handcraft.circuits.number import plainest
 from handcraft.compiler.deep_calls import Call, finish, result_of
-from handcraft.compiler.features.feature import ITSELF, Feature, Numbers, Reading, greatest, least
+from handcraft.compiler.features.feature import CODE, ITSELF, Feature, Numbers, Reading, greatest, least
+from handcraft.compiler.features.text_begins import at_begin, by_steps
 from handcraft.compiler.features.value_numbers import (
     canonical,
     line_through,
@@ -24,8 +24,8 @@ from handcraft.compiler.features.value_numbers import (
     usual,
 )
 from handcraft.compiler.passes.fuse import digital
-from handcraft.compiler.passes.ir import Attend, IsBefore, IsText, StepFunction, WeightedSum, is_scalar
-from handcraft.language.graph.domain import FLAGS, Finite, Plain, as_number, magnitude
+from handcraft.compiler.passes.ir import Attend, IsText, StepFunction, WeightedSum, is_scalar
+from handcraft.language.graph.domain import Finite, Plain, as_number, magnitude
 from handcraft.language.graph.node import (
     Assumed,
     Choice,
@@ -36,19 +36,12 @@ from handcraft.language.graph.node import (
     Node,
     is_position,
 )
-from handcraft.language.graph.wording import reads
 
 MOST = 4
 """The largest number that is stored before LayerNorm: its square is small beside the ballast."""
 
-CODE = "code of the token"
-"""The name of the feature that stores the signed bits of the id of the token."""
-
 COPY = "copy of the code"
 """The name of its copy, which neurons read if they must not read the subspace of the logits."""
-
-BEGIN = "begin"
-"""The name of a flag that is true at the begin token only."""
 
 ONE = "one"
 """The name of a flag that is always 1."""
@@ -168,9 +161,9 @@ class Features:
             if len(set(ever)) == 1:
                 return Reading((), ever[0])
         if isinstance(node, IsText):
-            return self.at_begin * (numbers[0] - numbers[1]) + Reading((), numbers[1])
+            return at_begin(self) * (numbers[0] - numbers[1]) + Reading((), numbers[1])
         if self.begin is not None and is_position(node):
-            return self._by_steps(numbers)
+            return by_steps(self, numbers)
         if self.in_bits and isinstance(node, Embedded) and node.of == "token" not in self.one_hot:
             found = self._of_code(node, numbers)
             if found is not None:
@@ -252,30 +245,6 @@ class Features:
                 times *= node.total
             part.adds.append((times, feature))
         return feature
-
-    def _by_steps(self, numbers: Numbers) -> Reading:
-        """A function of the position as flags, one for each place where it changes."""
-        total = Reading((), numbers[-1])
-        for end, (before, after) in enumerate(pairwise(numbers), 1):
-            if before != after:
-                flag = self._of(IsBefore(FLAGS, reads(f"position < {end}"), end))
-                place = flag.numbers.setdefault((0, 1), 0)
-                if not flag.moved:
-                    flag.moved.append(self.at_begin)
-                total += Reading(((before - after, flag, place),))
-        return total
-
-    @property
-    def at_begin(self) -> Reading:
-        """A flag that is true at the begin token only."""
-        token = self.by_node.get("token")
-        if token is not None and token.is_one_hot:
-            return Reading(((1, token, len(token.values)),))
-        if BEGIN not in self.by_node:
-            code = self.by_node[CODE]
-            nowhere = (0,) * len(code.values)
-            self.by_node[BEGIN] = Feature(code.node, {nowhere: 0}, has_flags=True, at_begin=1)
-        return Reading(((1, self.by_node[BEGIN], 0),))
 
     def _of_code(self, token: Node, numbers: Numbers) -> Reading | None:
         """A function of the token as a sum over the bits of its id; None if it is not such a sum.

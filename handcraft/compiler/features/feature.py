@@ -27,6 +27,10 @@ ITSELF: Numbers = ()
 """Stands for the number itself, of a value that is stored as one number only."""
 
 
+CODE = "code of the token"
+"""The name of the feature that stores the signed bits of the id of the token."""
+
+
 @short_repr
 @dataclass(frozen=True)
 class Reading:

@@ -15,6 +15,7 @@ from handcraft.compiler.features.assemble import assemble
 from handcraft.compiler.features.assembly import Assembly
 from handcraft.compiler.features.precision import ADDED_EXACTLY, SURE_SHIFT, Precision
 from handcraft.compiler.features.reuse import with_reuse
+from handcraft.compiler.features.text_begins import at_begin
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.counts import has_count
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
@@ -237,7 +238,7 @@ class Ruled:
         assembly = Assembly(features, prompts.context, precision)
         assembly.settle()
         if self.begin is not None and assembly.qk_circuits:  # keys tell the begin token from others
-            _ = features.at_begin
+            _ = at_begin(features)
             assembly.settle()
         assembly.check()
         varying = assembly.varying
