@@ -50,6 +50,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "A model laid out by hand": "by-hand.md",
         "Your own PyTorch model": "from-scratch.md",
         "A real GPT-2": "gpt2.md",
+        "A real Llama": "llama.md",
     },
     "Proof": {
         "What is proved": "proof.md",
@@ -77,7 +78,7 @@ MADE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELO
 PACKAGES = {
     "handcraft": "Programs, compiling, models.",
     "handcraft.circuits": "Circuits: a model laid out by hand.",
-    "handcraft.model": "GPT-2 in NumPy.",
+    "handcraft.model": "GPT-2 and Llama in NumPy.",
     "handcraft.draw": "Pictures.",
     "handcraft.disguise": "Models that look trained, and where everything known of them went.",
     "handcraft.verify": "Checks of a model against its meaning.",
