@@ -68,7 +68,7 @@ def test_the_original_is_found_again_in_the_disguise(program, transforms, seed):
         was = old[f"h.{block}.output"]
         found = new[f"h.{carried.block(block)}.output"] @ carried.inverse.T
         was, found = (each - each.mean(axis=-1, keepdims=True) for each in (was, found))
-        assert np.abs(found - was).max() <= 1e-5 * np.abs(was).max()
+        assert np.abs(found - was).max() <= 1e-4 * np.abs(was).max()  # float32, beside distractors
     wide = draft_of(compiled.model, "float64", 5).model
     parts = carried_weights(wide, made.model, carried, wide.tensors)
     assert parts.keys() == {name for name in made.model.tensors if ".ln_" not in f".{name}"}
