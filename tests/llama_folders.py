@@ -106,7 +106,7 @@ def look_back(back: int, recipe: Recipe) -> np.ndarray:
     table = np.array(rows)
     solver = highspy.Highs()
     solver.silent()
-    solver.setOptionValue("threads", 1)  # of all solvers in one process, as the compiler has it
+    solver.setOptionValue("parallel", "off")
     size = table.shape[1]
     parts = [solver.addVariable(lb=0.0, obj=1.0) for _ in range(2 * size)]
     for each in table:

@@ -12,7 +12,8 @@ from handcraft.disguise.resize import resize
 from handcraft.disguise.transforms.checked import check_whole
 from handcraft.errors import LayoutError
 from handcraft.limits import BLOCKS
-from handcraft.model import Shape, published_shape
+from handcraft.model import Shape
+from handcraft.model import published as published_model
 
 LARGEST = 1 << 20
 """The largest size that is accepted for any of them."""
@@ -63,7 +64,11 @@ class Pad:
         Raises:
             LayoutError: there is none of that name.
         """
-        shape = published_shape(published)
+        architecture, shape = published_model(published)
+        if architecture.is_rotary:
+            raise LayoutError(
+                f"{published} is a Llama, and only a GPT-2 can be disguised", fix="use gpt2-small"
+            )
         return cls(
             shape.n_embd,
             shape.n_head,

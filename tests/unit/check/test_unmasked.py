@@ -179,7 +179,7 @@ def test_a_repository_of_gpt2_has_a_mask(tmp_path):
     program = Program(prompts=prompts, rules=[predict(prompts.token).otherwise()])
     save(compile_program(program), tmp_path / "model")
     changed_certificate(tmp_path / "model", lambda found: found["contexts"].update(causal=False))
-    with pytest.raises(CheckError, match="GPT-2 has one"):
+    with pytest.raises(CheckError, match="and the model has one"):
         prove(tmp_path / "model")
 
 

@@ -28,19 +28,17 @@ def test_the_same_command_gives_the_same_bytes_and_replaces_the_folder(run, tmp_
     assert written() == written()
 
 
-def test_a_folder_without_program_has_no_causal_model_and_the_program_has(run, tmp_path):
+def test_a_folder_of_expressions_has_the_causal_model_of_its_program(run, tmp_path):
     run("compile", "parity", "-o", "folder")
-    ran = run("ground-truth", "folder", "-o", "out", "--what", "causal")
-    assert ran.status == 2
-    what, where, fix = ran.err.splitlines()[:3]
-    assert "of folder only circuits are known, and no program that they are for" in what
-    assert where.startswith("  where: ")
-    assert fix.startswith("  fix:   name the program")
-    assert not (tmp_path / "out").exists()
-    assert run("ground-truth", "parity", "-o", "out", "--what", "causal").status == 0
-    ran = run("ground-truth", "folder", "-o", "other", "--examples", "32")
-    assert ran.status == 0
-    assert "no causal: of folder only circuits are known" in ran.err
+    for name in ("folder", "parity"):
+        ran = run("ground-truth", name, "-o", f"{name} out", "--what", "causal", "--examples", "32")
+        assert ran.status == 0, ran.err
+    of_folder, of_program = (
+        json.loads((tmp_path / f"{name} out" / "causal_model.json").read_text())["variables"]
+        for name in ("folder", "parity")
+    )
+    names = [[variable["name"] for variable in each] for each in (of_folder, of_program)]
+    assert names[0] == names[1]
 
 
 def test_a_folder_of_patterns_has_a_causal_model(run, tmp_path):
