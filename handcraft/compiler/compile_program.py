@@ -42,7 +42,16 @@ def compile_program(
     tokens: Literal["auto", "one-hot", "binary"] = "auto",
     n_positions: int | None = None,
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
-    like: str | None = None,
+    like: Literal[
+        "gpt2-small",
+        "gpt2-medium",
+        "gpt2-large",
+        "gpt2-xl",
+        "stories260k",
+        "stories15m",
+        "tinyllama",
+    ]
+    | None = None,
     reuse: bool = True,
     optimize: bool | Collection[str] = False,
     provable: bool = False,
