@@ -14,7 +14,7 @@ from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.parts import PARTS, chosen_parts
 from handcraft.ground_truth.subject import LaidOut
-from handcraft.phrase import Phrase, phrase
+from handcraft.phrase import phrase, setting
 from handcraft.progress import advance
 
 MANIFEST = "ground_truth.json"
@@ -123,9 +123,7 @@ def _check_llama(part: Part, subject: LaidOut) -> None:
         raise GroundTruthError(
             f"the part {part.name} is there for GPT-2, and not yet for Llama",
             where=subject.name,
-            fix=phrase(
-                "ask for others, as with ", Phrase(f"what={others}", f"--what {','.join(others)}")
-            ),
+            fix=phrase("ask for others with ", setting("what"), f": {', '.join(others)}"),
         )
 
 

@@ -19,6 +19,7 @@ from handcraft.formats.huggingface.write_repository import config as config_of
 from handcraft.formats.huggingface.write_repository import free_id, write_model
 from handcraft.model import Model, check_gpt2
 from handcraft.model.attention import Array
+from handcraft.phrase import Words, phrase, setting
 from handcraft.torch.free_part import FreePart
 from handcraft.torch.frozen import Frozen, freeze
 from handcraft.weights.compiled_part import CompiledPart, Mask
@@ -140,13 +141,13 @@ def load(
     return Partial(torch_model(start, masks, free), start, part)
 
 
-def _wider(folder: Path, n_embd: int) -> str:
+def _wider(folder: Path, n_embd: int) -> Words:
     """What to load in place of a folder in which nothing is free."""
     if not is_checkpoint(folder):
         return "load a folder that `handcraft compile` wrote: a model from elsewhere cannot be widened"
     if read_checkpoint(folder).manifest.disguised:
-        return "load its original, compiled with a larger `--n-embd` than it needs"
-    return f"compile the program again with --n-embd {n_embd}"
+        return "load its original, compiled wider than it needs"
+    return phrase("compile the program again with ", setting("n_embd", n_embd))
 
 
 def grown(model: Model, blocks: int) -> Model:

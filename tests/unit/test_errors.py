@@ -1319,7 +1319,7 @@ ModelError: there is no tensor 'transformer.wpe.weight'
 == a name that no tensor is like
 $ explain add xyz 0 0
 ModelError: there is no tensor 'xyz'
-  fix:   there are: wte.weight, wpe.weight, h.0.ln_1.weight, …, ln_f.bias, and so on up to h.1
+  fix:   there are: wte.weight, wpe.weight, h.0.ln_1.weight, …, ln_f.bias, and so on up to block 1
 
 == too few numbers for a matrix
 $ explain aab wte.weight 0

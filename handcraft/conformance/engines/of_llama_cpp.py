@@ -12,6 +12,7 @@ from handcraft.conformance.cases.request import Logits, Outcome, Request, outcom
 from handcraft.conformance.engines.engine import Facts, Loaded
 from handcraft.conformance.engines.stepwise import step_by_step
 from handcraft.errors import ConformanceError
+from handcraft.phrase import phrase, setting
 
 FILE = "model.gguf"
 
@@ -39,7 +40,8 @@ class LlamaCppEngine:
         """Load a GGUF file."""
         if dtype != "float32":
             raise ConformanceError(
-                f"the GGUF files of a pack are in float32, not in {dtype}", fix="use --dtype float32"
+                f"the GGUF files of a pack are in float32, not in {dtype}",
+                fix=phrase("use ", setting("dtype", "float32")),
             )
         import llama_cpp
 

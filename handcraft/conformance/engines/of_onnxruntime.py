@@ -13,6 +13,7 @@ from handcraft.conformance.engines.engine import Facts, Loaded
 from handcraft.conformance.engines.stepwise import step_by_step
 from handcraft.errors import ConformanceError
 from handcraft.formats.onnx.onnx_file import FILE
+from handcraft.phrase import phrase, setting
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class OnnxRuntimeEngine:
         """Load a graph."""
         if dtype != "float32":
             raise ConformanceError(
-                f"the graphs of a pack compute in float32, not in {dtype}", fix="use --dtype float32"
+                f"the graphs of a pack compute in float32, not in {dtype}",
+                fix=phrase("use ", setting("dtype", "float32")),
             )
         import onnxruntime
 

@@ -16,6 +16,7 @@ from handcraft.conformance.run.judge import judged
 from handcraft.conformance.run.result import BAD, Result, Run
 from handcraft.conformance.run.supervised import Running, Trouble, supervised
 from handcraft.errors import ConformanceError
+from handcraft.phrase import either, phrase
 from handcraft.progress import advance
 from handcraft.vocabulary import Vocabulary
 
@@ -44,7 +45,8 @@ def run_pack(
     """
     if not any(dtype in case.margins for case in pack.cases):
         raise ConformanceError(
-            f"no case holds in {dtype}", fix="use --dtype float32, bfloat16 or float16"
+            f"no case holds in {dtype}",
+            fix=phrase("use ", either("dtype", ["float32", "bfloat16", "float16"])),
         )
     with supervised(engine, seconds) as running:
         return run_on(pack, running, dtype=dtype, skip=skip, xfail=xfail)

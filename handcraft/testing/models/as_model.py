@@ -105,7 +105,7 @@ def as_model(
         tokens = _needed(known, "a function does")
         return OfFunction(thing, tokens, reads, positions, name or _name_of(thing))
     raise ModelError(
-        f"{type(thing).__name__} gives no logits, so it cannot be tested as a model",
+        f"{_kind_of(thing)} gives no logits, so it cannot be tested as a model",
         fix="give a model of handcraft, transformers or torch, a folder, weights as a dictionary, or a "
         "function from ids to logits",
     )
@@ -190,3 +190,8 @@ def _is_of(thing: object, module: str, name: str) -> bool:
 
 def _name_of(function: Callable[..., object]) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _kind_of(thing: object) -> str:
+    """What kind of thing it is, in words."""
+    return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__

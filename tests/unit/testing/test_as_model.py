@@ -187,7 +187,7 @@ def test_what_has_no_tokens_or_no_answers_is_refused(tmp_path):
         as_model({"wte.weight": np.zeros((2, 2)), "wpe.weight": np.zeros((2, 2))})
     with pytest.raises(ModelError, match="int gives no logits"):
         as_model(3, vocabulary="ab")
-    with pytest.raises(ModelError, match="type gives no logits"):
+    with pytest.raises(ModelError, match="the class Program gives no logits"):
         as_model(Program, vocabulary="ab")
     with pytest.raises(CheckpointError):
         as_model(tmp_path / "none")
