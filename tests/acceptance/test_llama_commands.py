@@ -103,7 +103,7 @@ REFUSED = [
     (
         ["ground-truth", "FOLDER", "--what", "circuit", "-o", "x"],
         "the part circuit is there for GPT-2",
-        "--what values,causal,features,components",
+        "ask for others with --what",
     ),
     (["explain", "FOLDER", "--prompt", "a", *LLAMA], "is already compiled", "leave out the options"),
     (["compile", "PROGRAM", *LLAMA, "--theta", "0", "-o", "x"], "theta=0.0", "above 1"),
