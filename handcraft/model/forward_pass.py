@@ -170,6 +170,6 @@ class ForwardPass(ABC):
         return written
 
     def show(self, name: str, value: Array) -> None:
-        """Show an intermediate to whoever watches."""
+        """Call `watch` with an intermediate, if there is one."""
         if self.watch is not None:
             self.watch(name, value)

@@ -92,7 +92,7 @@ def fault_score(
         rotation: what a right engine does; its positions are the begin token and the prompt.
         dtypes: in which engines compute.
         nats: by how much the source must lead every other one under each fault.
-        faults: "ok" and the faults that are told apart.
+        faults: "ok" and the faults that the score must distinguish.
 
     Raises:
         PrecisionError: no query has the gap.

@@ -76,7 +76,7 @@ class Layout:
         has_ballast: whether two constant dimensions dominate the variance.
         fill: constants that complete the sum of squares to a chosen number; each takes two dimensions,
             which store it and its negative, and in a rotary layout one.
-        constant: in a rotary layout, what a dimension stores at every position, for want of biases; 0
+        constant: in a rotary layout, what a dimension stores at every position, in place of biases; 0
             where there is no such dimension. Flags are stored as in a mirrored layout.
         own_head_dim: the width of a head where it is not n_embd / n_head.
         reuses: the subspaces that reuse dimensions of others. In a mirrored layout only scalars do.

@@ -63,7 +63,7 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
     multiplies every logit by the same positive factor.
     """
     sides = 2 if layout.is_mirrored else 1
-    is_rotary = not layout.is_mirrored  # constants are read then, for want of biases
+    is_rotary = not layout.is_mirrored  # constants are read then, in place of biases
     lengths = _Lengths(circuits, sides)
     constant = sum(number**2 for _, number in layout.constants)
     before_heads, before_units, at_last = NAMES if layout.is_mirrored else LLAMA_NAMES

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handcraft.conformance.layout.stream import Draft
+from handcraft.conformance.layout.stream import Draft, dims_of
 from handcraft.model.attention import Array
 
 
@@ -25,12 +25,7 @@ class PlainStream:
 
     def dims(self, group: str) -> slice:
         """Where the dimensions of a group are."""
-        start = 0
-        for name, size in self.groups.items():
-            if name == group:
-                return slice(start, start + size)
-            start += size
-        raise KeyError(group)
+        return dims_of(self.groups, group)
 
     def rows(self, count: int, **values: Array | float | list[float]) -> Array:
         """Rows of an embedding or an unembedding: each group as given: [count, width]."""

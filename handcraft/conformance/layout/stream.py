@@ -13,6 +13,20 @@ from handcraft.model.attention import Array
 from handcraft.vocabulary import Vocabulary
 
 
+def dims_of(groups: Mapping[str, int], group: str) -> slice:
+    """Where the dimensions of a group are, if groups of these sizes lie side by side.
+
+    Raises:
+        KeyError: there is no such group.
+    """
+    start = 0
+    for name, size in groups.items():
+        if name == group:
+            return slice(start, start + size)
+        start += size
+    raise KeyError(group)
+
+
 @dataclass(frozen=True)
 class Stream:
     """Named groups of dimensions.
@@ -39,12 +53,7 @@ class Stream:
 
     def dims(self, group: str) -> slice:
         """Where the dimensions of a group are, in the first half."""
-        start = 0
-        for name, size in self.groups.items():
-            if name == group:
-                return slice(start, start + size)
-            start += size
-        raise KeyError(group)
+        return dims_of(self.groups, group)
 
     def rows(self, count: int, **values: Array | float | list[float]) -> Array:
         """Rows of an embedding: each group as given, all others 0: [count, width]."""

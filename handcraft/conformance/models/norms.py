@@ -1,9 +1,9 @@
 """Norms: gauges of the three LayerNorms of a block and of the stream.
 
 ``epsilon-1``, ``epsilon-2`` and ``epsilon-f`` measure what ln_1, ln_2 and ln_f make of a stream whose
-variance is as small as epsilon, 1e-5: token ``x`` is divided by sqrt(2e-5). An epsilon of 1e-6, of
-1e-12, or one that is added outside of the root gives another mark. The last two are told apart by
-``y``, whose variance is 1e-10. ``centring`` measures what ln_2 makes of a stream whose mean is not 0:
+variance is as small as epsilon, 1e-5: token ``x`` is divided by sqrt(2e-5). The mark is another one if
+epsilon is 1e-6 or 1e-12, or is added after the root. Token ``y``, whose variance is 1e-10, makes the
+last two differ. ``centring`` measures what ln_2 makes of a stream whose mean is not 0:
 RMSNorm, a variance over n - 1, a missing bias and a gain of one more give other marks.
 """
 
