@@ -234,7 +234,7 @@ def test_the_fix_for_a_model_without_a_free_part_works(tmp_path):
     folder = save(compile_program(induction(), architecture="gpt2"), tmp_path / "narrow")
     with pytest.raises(ModelError) as refused:
         partly(folder)
-    width = int(refused.value.fix.rpartition(" ")[2])
+    width = int(refused.value.fix.rpartition("n_embd=")[2])
     wide = save(
         compile_program(induction(), architecture="gpt2", sizes=Sizes(n_embd=width)), tmp_path / "wide"
     )
