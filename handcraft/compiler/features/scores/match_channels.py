@@ -42,13 +42,12 @@ def match_channels(match: Match, features: Features) -> list[Channel]:
 
 
 def _rows(match: Match, keys: Sequence[Value], queries: Sequence[Value]) -> dict[Numbers, list[int]]:
-    """Which keys match, and for which queries it is these; without queries that all keys match."""
+    """Which keys match, and for which queries it is these."""
     grid = holding(match, keys, queries).astype(np.int64)  # [query, key]
     found: dict[Numbers, list[int]] = {}
     for place, row in enumerate(map(tuple, grid.tolist())):
         here = found.setdefault(row, [0] * len(queries))
         here[place] = 1
-    found.pop((1,) * len(keys), None)
     return found
 
 
