@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from backwards import Backwards
-from test_alternatives import adder_ahead
+from checked_programs import adder_ahead
 
 from handcraft import compile_program
 from handcraft_check.attempts import proof_at
