@@ -3,52 +3,48 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-AAB = Path(__file__).parents[2] / "programs" / "aab.py"
 LLAMA = ("--architecture", "llama")
 
 
-def handcraft(*arguments: object, into: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "handcraft", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=into, check=False)
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """aab as a Llama, and what compiling it prints."""
-    into = tmp_path_factory.mktemp("llama")
-    ran = handcraft("compile", AAB, *LLAMA, "-o", "aab", "--report", into=into)
-    assert ran.returncode == 0, ran.stderr
-    return into / "aab", ran.stdout
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("llama") / "aab"
 
 
-def test_the_report_counts_every_parameter_by_part(folder):
-    _, printed = folder
-    lines = [" ".join(line.split()) for line in printed.splitlines()]
+@pytest.fixture
+def folder(place, run, aab):
+    """aab as a Llama, compiled once."""
+    if not place.exists():
+        ran = run("compile", aab, *LLAMA, "-o", place)
+        assert ran.status == 0, ran.err
+    return place
+
+
+def test_the_report_counts_every_parameter_by_part(run, aab):
+    ran = run("compile", aab, *LLAMA, "-o", "x", "--report")
+    lines = [" ".join(line.split()) for line in ran.out.splitlines()]
     assert "token embedding 24 3 tokens x 8; also the head" in lines
     assert "RMSNorm 24 3 of 8" in lines
     assert not any("position embedding" in line for line in lines)
 
 
-def test_a_folder_explains_a_prompt_as_its_program_does(folder, tmp_path):
+def test_a_folder_explains_a_prompt_as_its_program_does(run, aab, folder, tmp_path):
     texts = []
-    for source, more in ((AAB, LLAMA), (folder[0], ())):
-        ran = handcraft("explain", source, *more, "--prompt", "a", into=tmp_path)
-        assert ran.returncode == 0, ran.stderr
-        texts.append(ran.stdout)
+    for source, more in ((aab, LLAMA), (folder, ())):
+        ran = run("explain", source, *more, "--prompt", "a")
+        assert ran.status == 0, ran.err
+        texts.append(ran.out)
     assert texts[0] == texts[1]
     assert "0 a   <s> (1)" in texts[0]
     assert "root mean square" in texts[0]
 
 
-def test_json_of_an_explanation_has_the_begin_token_before_position_0(folder, tmp_path):
-    ran = handcraft("explain", folder[0], "--prompt", "aa", "--json", into=tmp_path)
-    found = json.loads(ran.stdout)
+def test_json_of_an_explanation_has_the_begin_token_before_position_0(run, aab, folder, tmp_path):
+    ran = run("explain", folder, "--prompt", "aa", "--json")
+    found = json.loads(ran.out)
     assert found["tokens"] == ["a", "a"]
     assert found["norm"] == "rms"
     looks = found["heads"][0]["looks"]
@@ -67,22 +63,24 @@ def test_json_of_an_explanation_has_the_begin_token_before_position_0(folder, tm
         (["wte.weight"], "there are: embed_tokens.weight"),
     ],
 )
-def test_weights_are_explained_alike_from_a_program_and_a_folder(folder, tmp_path, arguments, says):
+def test_weights_are_explained_alike_from_a_program_and_a_folder(
+    run, aab, folder, tmp_path, arguments, says
+):
     found = []
-    for source, more in ((AAB, LLAMA), (folder[0], ())):
-        ran = handcraft("explain", source, *arguments, *more, into=tmp_path)
-        found.append(ran.stdout or ran.stderr)
+    for source, more in ((aab, LLAMA), (folder, ())):
+        ran = run("explain", source, *arguments, *more)
+        found.append(ran.out or ran.err)
     assert says in found[0]
     assert says in found[1]
 
 
 @pytest.mark.parametrize("what", ["circuit", "run", "attention", "stream", "weights"])
-def test_every_picture_is_drawn_of_a_program_and_of_a_folder(folder, tmp_path, what):
+def test_every_picture_is_drawn_of_a_program_and_of_a_folder(run, aab, folder, tmp_path, what):
     prompt = ("--prompt", "aab") if what in ("run", "attention", "stream") else ()
     pictures = []
-    for source, more in ((AAB, LLAMA), (folder[0], ())):
-        ran = handcraft("draw", source, "--what", what, *prompt, *more, "-o", "x.svg", into=tmp_path)
-        assert ran.returncode == 0, ran.stderr
+    for source, more in ((aab, LLAMA), (folder, ())):
+        ran = run("draw", source, "--what", what, *prompt, *more, "-o", "x.svg")
+        assert ran.status == 0, ran.err
         pictures.append((tmp_path / "x.svg").read_text(encoding="utf-8"))
     assert pictures[0] == pictures[1]
     assert "&lt;s&gt;" in pictures[0]
@@ -114,6 +112,11 @@ REFUSED = [
         "--window 2 is",
     ),
     (["compile", "PROGRAM", *LLAMA, "--n-kv-head", "3", "-o", "x"], "n_kv_head=3", "use --n-kv-head 2"),
+    (
+        ["compile", "PROGRAM", *LLAMA, "--head-dim", "2", "-o", "x"],
+        "less than the 104 that are",
+        "use --head-dim 4 (tried)",
+    ),
     (["compile", "PROGRAM", *LLAMA, "--head-dim", "3", "-o", "x"], "form pairs", "--head-dim 4 is"),
     (["compile", "PROGRAM", *LLAMA, "--n-embd", "4", "-o", "x"], "more than 4", "leave out --n-embd 4"),
     (["compile", "PROGRAM", "--untied", "-o", "x"], "is for a Llama", "leave out --untied"),
@@ -141,15 +144,15 @@ REFUSED = [
     ids=[" ".join(each[0][:1] + each[0][2:5]) for each in REFUSED],
 )
 def test_what_cannot_be_done_is_refused_with_advice_and_nothing_is_written(
-    folder, tmp_path, arguments, what, fix
+    run, aab, folder, tmp_path, arguments, what, fix
 ):
-    names = {"FOLDER": folder[0], "PROGRAM": AAB}
-    ran = handcraft(*(names.get(each, each) for each in arguments), into=tmp_path)
-    assert ran.returncode == 2
-    assert ran.stdout == ""
-    assert what in ran.stderr
-    assert "where:" in ran.stderr
-    advice = ran.stderr.partition("fix:")[2]
+    names = {"FOLDER": folder, "PROGRAM": aab}
+    ran = run(*(names.get(each, each) for each in arguments))
+    assert ran.status == 2
+    assert ran.out == ""
+    assert what in ran.err
+    assert "where:" in ran.err
+    advice = ran.err.partition("fix:")[2]
     assert any(each in advice for each in fix.split("|"))
     assert list(tmp_path.iterdir()) == []
 
@@ -160,7 +163,6 @@ def test_what_cannot_be_done_is_refused_with_advice_and_nothing_is_written(
         ["--window", "2"],
         ["--n-kv-head", "2"],
         ["--head-dim", "4"],
-        ["--head-dim", "2"],
         ["--n-embd", "10"],
         ["--untied"],
         ["--tokens", "one-hot"],
@@ -170,23 +172,22 @@ def test_what_cannot_be_done_is_refused_with_advice_and_nothing_is_written(
     ],
     ids=" ".join,
 )
-def test_what_is_advised_or_allowed_makes_a_model_that_verifies_and_explains(tmp_path, more):
-    ran = handcraft("compile", AAB, *LLAMA, *more, "-o", "x", into=tmp_path)
-    if more == ["--head-dim", "2"] and ran.returncode:
-        assert "less than the 104 that are needed" in ran.stderr
-        return
-    assert ran.returncode == 0, ran.stderr
-    verified = handcraft("verify", "x", into=tmp_path)
-    assert verified.returncode == 0, verified.stdout
-    explained = handcraft("explain", "x", "--prompt", "aa", into=tmp_path)
-    assert "answer: b" in explained.stdout
+def test_what_is_advised_or_allowed_makes_a_model_that_verifies_and_explains(run, aab, more):
+    ran = run("compile", aab, *LLAMA, *more, "-o", "x")
+    assert ran.status == 0, ran.err
+    verified = run("verify", "x")
+    assert verified.status == 0, verified.out
+    explained = run("explain", "x", "--prompt", "aa")
+    assert "answer: b" in explained.out
 
 
-def test_the_parts_of_ground_truth_that_a_llama_has_are_written_with_the_rest_named(folder, tmp_path):
-    ran = handcraft("ground-truth", folder[0], "-o", "truth", into=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    assert "512 of 512 interchange interventions right" in ran.stdout
-    assert "note: no circuit:" in ran.stderr
-    assert "note: no freeze:" in ran.stderr
+def test_the_parts_of_ground_truth_that_a_llama_has_are_written_with_the_rest_named(
+    run, aab, folder, tmp_path
+):
+    ran = run("ground-truth", folder, "-o", "truth")
+    assert ran.status == 0, ran.err
+    assert "512 of 512 interchange interventions right" in ran.out
+    assert "note: no circuit:" in ran.err
+    assert "note: no freeze:" in ran.err
     stated = json.loads((tmp_path / "truth" / "ground_truth.json").read_text(encoding="utf-8"))
     assert set(stated["parts"]) == {"values", "causal", "features", "components"}
