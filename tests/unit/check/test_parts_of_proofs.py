@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from backwards import Backwards
-from test_alternatives import adder_ahead
+from checked_programs import adder_ahead
+from killing import Killing
 
 from handcraft import compile_program
 from handcraft_check.attempts import proof_at
 from handcraft_check.by_cases import parts, saved
 from handcraft_check.by_cases.proof import Proof
 from handcraft_check.errors import CheckError
-from handcraft_check.processes import Processes
 from handcraft_check.prove import prove
 
 SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "small_programs.py"))
@@ -86,32 +86,9 @@ def test_a_budget_ends_at_the_same_case(budget, folders, few, monkeypatch):
     assert seen(prove(folders["induction"], budget=budget, executor=Backwards())) == alone
 
 
-def killed_once(flag, *arguments):
-    """Decide a part, but end the process when it is the first."""
-    try:
-        flag.touch(exist_ok=False)
-    except FileExistsError:
-        return decide_part(*arguments)
-    os._exit(9)
-
-
-decide_part = parts.decide_part
-
-
-class Killing(Processes):
-    """Its first worker is killed in its work."""
-
-    flag = None
-
-    def submit(self, function, *arguments):
-        assert function is decide_part
-        return super().submit(killed_once, self.flag, *arguments)
-
-
 def test_where_a_worker_is_killed_the_proof_goes_on_alone(folders, few, tmp_path):
     alone, said = seen(prove(folders["carry"])), []
-    with Killing(2) as pool:
-        pool.flag = tmp_path / "killed"
+    with Killing(2, tmp_path / "killed") as pool:
         assert seen(prove(folders["carry"], executor=pool, progress=said.append)) == alone
     assert pool.flag.exists()
     assert "a worker ended: what is left is computed here" in said
