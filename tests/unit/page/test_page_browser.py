@@ -8,7 +8,7 @@ import pytest
 from handcraft import Program, Prompts, compile_program, predict
 from handcraft.circuits.lifetimes import lifetimes
 
-from .pages import PHONE, PROGRAMS, SummedOnce, gallery_model, needs_chromium
+from .pages import COMPARED, PHONE, SummedOnce, gallery_model, needs_chromium
 
 pytestmark = needs_chromium
 
@@ -17,13 +17,13 @@ def answer(page):
     return page.inner_text("output")
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_its_logits_are_those_of_numpy_on_100_prompts(name, opened):
-    compiled = gallery_model(name)
+@pytest.mark.parametrize(("name", "architecture"), COMPARED)
+def test_its_logits_are_those_of_numpy_on_100_prompts(name, architecture, opened):
+    compiled = gallery_model(name, architecture)
     model, vocabulary = compiled.model, compiled.model.vocabulary
     page = opened(compiled)
     rng = np.random.default_rng(2)
-    lengths = rng.integers(1, min(20, model.shape.n_positions) + 1, size=100)
+    lengths = rng.integers(1, min(20, model.context) + 1, size=100)
     texts = [vocabulary.join(rng.choice(vocabulary.tokens, size=n)) for n in lengths]
     found = page.evaluate(
         "texts => texts.map((text) => document.getElementById('page').handcraft.run(text))", texts
