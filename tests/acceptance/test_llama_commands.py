@@ -94,7 +94,6 @@ REFUSED = [
         "rotates queries and keys",
         "draw circuit",
     ),
-    (["page", "FOLDER", "-o", "x.html"], "pages are made for GPT-2", "--architecture gpt2"),
     (
         ["disguise", "FOLDER", "--rotate", "-o", "x"],
         "disguises are made for GPT-2",
