@@ -13,7 +13,7 @@ class Processes(ProcessPoolExecutor):
     """An executor of `concurrent.futures` that does not wait for ever after a worker was killed.
 
     In older versions of Python a thread of the executor goes on writing to the pipe of workers that are
-    dead, if the pipe is full (CPython issue 94777). Newer ones close the pipe; for the others this does.
+    dead, if the pipe is full (CPython issue 94777). Newer ones close it; for the others this does.
     """
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

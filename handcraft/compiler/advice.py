@@ -9,11 +9,11 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-from handcraft.architecture import Architecture
+from handcraft.architecture import LLAMA, Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.dtype import dtype_named
 from handcraft.errors import HandcraftError, HandcraftWarning, PrecisionError
@@ -40,6 +40,7 @@ from handcraft.language.restated import (
     with_promise,
 )
 from handcraft.phrase import Phrase, Words, listed, phrase, setting
+from handcraft.weights.layout import Sizes
 
 TRIES = 16
 """The most times that something is compiled for one error."""
@@ -51,8 +52,14 @@ SLOW = 5
 """How many values take about as long to compile as a rule, or as a value that is compared by `<`: each
 of these is a dimension or a neuron."""
 
+WIDEST = 64
+"""The largest dimension of a head that is advised."""
+
 SHORTEST = 4
 """The shortest context that is advised."""
+
+SIMPLER = {"llama": ("gpt2", "which embeds positions"), "gpt2": ("block", "which has no LayerNorm")}
+"""For a target, one that has less in the way of precision, and why."""
 
 TEXTS_UP_TO = 4096
 """The most allowed prompts that are run to list the values that an expression has."""
@@ -143,6 +150,7 @@ class Trying:
         yield from self._dtypes()
         if isinstance(self.source, Circuits):
             return
+        yield from self._rotations()
         yield from self._encodings()
         yield from self._promises(self.source)
         yield from self._contexts(self.source)
@@ -161,20 +169,42 @@ class Trying:
         if self.fits(self.source, dtype=wider.name):
             yield setting("dtype", wider.name)
 
-    def _architectures(self) -> Iterator[Words]:
-        target = self.options.get("architecture")
-        name = target.name if isinstance(target, Architecture) else target
-        if name != "gpt2" or self.options.get("like") or not self.can_try(self.source):
+    @property
+    def _target(self) -> Architecture:
+        target = self.options.get("architecture", "block")
+        return target if isinstance(target, Architecture) else architecture_named(target)
+
+    def _rotations(self) -> Iterator[Words]:
+        """Wider heads of a Llama, which rotate by more frequencies, and the usual ones."""
+        target, sizes = self._target, self.options.get("sizes") or Sizes()
+        if not target.is_rotary or self.options.get("like"):
             return
-        self.tried.append("architecture block")
-        if self.fits(self.source, architecture="block"):
-            yield phrase(setting("architecture", "block"), ", which has no LayerNorm")
+        width = sizes.head_dim or WIDEST
+        while width < WIDEST and self.can_try(self.source):
+            width *= 2
+            self.tried.append(f"head_dim {width}")
+            if self.fits(self.source, sizes=replace(sizes, head_dim=width)):
+                yield setting("head_dim", width)
+                return
+        if target.theta != LLAMA.theta and self.can_try(self.source):
+            self.tried.append(f"theta {LLAMA.theta:g}")
+            if self.fits(self.source, architecture=replace(target, theta=LLAMA.theta)):
+                yield setting("theta", LLAMA.theta)
+
+    def _architectures(self) -> Iterator[Words]:
+        """The target that has one fact less to satisfy: no rotation, or no norm."""
+        name, because = SIMPLER.get(self._target.name, (None, None))
+        if name is None or self.options.get("like") or not self.can_try(self.source):
+            return
+        self.tried.append(f"architecture {name}")
+        if self.fits(self.source, architecture=name):
+            yield phrase(setting("architecture", name), f", {because}")
 
     def _encodings(self) -> Iterator[Words]:
         """Other encodings of positions and tokens, where rules have patterns only."""
         if not isinstance(self.source, Program) or not self.source.has_only_patterns:
             return
-        for option in ("positions", "tokens"):
+        for option in ("tokens",) if self._target.is_rotary else ("positions", "tokens"):
             for name in ("one-hot", "binary"):
                 if name == self.options.get(option) or not self.can_try(self.source):
                     continue

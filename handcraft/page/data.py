@@ -14,7 +14,7 @@ from handcraft.compiler.values.value_model import ValueModel
 from handcraft.language.graph.domain import Finite, Kind, Value, as_number, whole
 from handcraft.limits import PAGE_WEIGHTS
 from handcraft.model import AxisNames, BlockNames, Model, Shape
-from handcraft.model.rotary import frequencies
+from handcraft.model.layers.rotary import frequencies
 from handcraft.origin import Origin, Place
 from handcraft.page.contents import Contents, Stored
 from handcraft_check.program.contexts_in_words import contexts_in_words

@@ -15,8 +15,8 @@ from gallery import compiled, facts
 
 from handcraft import compile_program
 from handcraft.model import Model
-from handcraft.model.llama import LlamaPass
-from handcraft.model.rotary import frequencies
+from handcraft.model.forward.llama import LlamaPass
+from handcraft.model.layers.rotary import frequencies
 
 PROGRAMS = [
     "aab", "add", "by_hand", "dyck1", "histogram", "induction", "modular", "ngram", "sort", "tictactoe",

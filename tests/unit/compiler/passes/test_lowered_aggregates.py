@@ -8,9 +8,9 @@ import pytest
 from short_texts import after, assert_same, kinds, setting_of
 
 from handcraft import Prompts, lookup, select, window
+from handcraft.compiler.passes.aggregates.lower_aggregates import lower_aggregates
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.ir import Attend, StepFunction
-from handcraft.compiler.passes.lower_aggregates import lower_aggregates
 from handcraft.errors import CompileError
 from handcraft.language.graph.node import Comparison, Constant, Lookup, Node, walk
 
@@ -19,11 +19,11 @@ BOTH_WAYS = Prompts("abc", context=4, causal=False)
 RANKS = {"a": 2, "b": 1, "c": 3}
 
 
-def lowered(*expressions, soft=False) -> list[Node]:
+def lowered(*expressions, **setting: bool) -> list[Node]:
     """The trees after the pass, which keeps every value and leaves no aggregate."""
     prompts = expressions[0].prompts
     shared = rebuild([expression.node for expression in expressions])
-    found = lower_aggregates(shared, replace(setting_of(prompts), soft=soft))
+    found = lower_aggregates(shared, replace(setting_of(prompts), **setting))
     assert not kinds(*found)["Aggregate"]
     assert_same(prompts, [expression.node for expression in expressions], found)
     return found
@@ -84,6 +84,18 @@ def test_a_count_by_soft_attention_keeps_its_meaning_and_takes_no_more_heads(cho
     prompts = CAUSAL if causal else BOTH_WAYS
     count = choose(prompts.token, prompts.position, select).count()
     assert len(heads(*lowered(count, soft=True))) <= len(heads(*lowered(count)))
+
+
+@pytest.mark.parametrize("learn", ["exists", "latest", "earliest"])
+@pytest.mark.parametrize("choose", EVERY_KIND.values(), ids=EVERY_KIND)
+def test_what_a_rotary_model_selects_keeps_its_meaning(choose, learn):
+    lowered(LEARNT[learn](CAUSAL, choose(CAUSAL.token, CAUSAL.position, select)), rotary=True)
+
+
+def test_in_a_rotary_model_the_head_that_reads_a_source_also_finds_whether_there_is_one():
+    nodes = lowered(select(CAUSAL.token, "a").earliest(CAUSAL.token, default="c"), rotary=True)
+    assert kinds(*nodes) == {"Lookup": 1, "Attend": 2, "Embedded": 1, "Constant": 1, "IsText": 1}
+    assert len({(head.case, head.picks) for head in heads(*nodes)}) == 1
 
 
 def test_what_never_selects_takes_no_head():
