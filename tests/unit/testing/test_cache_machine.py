@@ -15,6 +15,7 @@ AAB = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
 
 TestAab = cache_machine(compile_program(AAB, architecture=BLOCK)).TestCase
 TestGpt2 = cache_machine(compile_program(AAB), longest=9).TestCase
+TestLlama = cache_machine(compile_program(AAB, architecture="llama"), longest=9).TestCase
 
 
 class Counting:
