@@ -72,7 +72,7 @@ def advised(
         yield source, options | {"sizes": replace(options.get("sizes", Sizes()), **numbers)}
 
 
-@settings(max_examples=sweep(240))
+@settings(max_examples=sweep(120))
 @given(st.one_of(conditions(), rule_programs(max_context=40)), targets())
 def test_every_fix_that_is_named_makes_the_program_compile(source, options):
     with warnings.catch_warnings():
