@@ -34,7 +34,7 @@ Made by `handcraft dataset`; the same command gives the same bytes:
 ## Files
 
 `shard-N.jsonl` has a line for each program, `shard-N.safetensors` the tensors of the same programs,
-named `NUMBER/TENSOR` as in GPT-2 checkpoints, matrices stored [in, out]. `dataset.json` has the hashes.
+named `NUMBER/TENSOR` as in {checkpoints}. `dataset.json` has the hashes.
 
 | field | what |
 | --- | --- |
@@ -68,6 +68,12 @@ sample of all programs.
 """
 
 
+OF_GPT2 = "GPT-2 checkpoints, matrices stored [in, out]"
+
+OF_LLAMA = """checkpoints of Llama without `model.`, matrices stored [out, in].
+Every text starts with a begin token, whose id is the last one; `context` does not count it"""
+
+
 def data_card(written: Written) -> str:
     """README.md of a data set."""
     settings = written.settings
@@ -77,6 +83,7 @@ def data_card(written: Written) -> str:
         size=size,
         programs=settings.programs,
         architecture=settings.architecture,
+        checkpoints=OF_LLAMA if settings.architecture == "llama" else OF_GPT2,
         command=(
             f"handcraft dataset -o DIR --programs {settings.programs} --seed {settings.seed} "
             f"--shard {settings.shard} --architecture {settings.architecture} "

@@ -27,6 +27,11 @@ Kind: TypeAlias = Literal["patterns", "expressions"]
 
 KINDS: tuple[Kind, ...] = ("patterns", "expressions")
 
+Target: TypeAlias = Literal["gpt2", "block", "llama"]
+
+TARGETS: tuple[Target, ...] = ("gpt2", "block", "llama")
+"""The architectures that programs are compiled for."""
+
 EVERY_UP_TO = 20_000
 """A model is tried on all contexts if there are no more than this, else on a sample."""
 
@@ -74,9 +79,7 @@ def make_program(seed: int, number: int) -> tuple[Kind, Program]:
     return kind, make_expression_program(choosing, prompts, max_rules=4, depth=3, distributions=False)
 
 
-def make_record(
-    seed: int, number: int, architecture: Literal["gpt2", "block"], sample: int
-) -> Record | Refused:
+def make_record(seed: int, number: int, architecture: Target, sample: int) -> Record | Refused:
     """Make, compile and try one candidate.
 
     Args:
@@ -130,7 +133,7 @@ def _rules_text(program: Program) -> str | None:
 
 def _examples(model: Model, choosing: Seeded) -> list[dict[str, str]]:
     """Random prompts with what the model answers."""
-    vocabulary, longest = model.vocabulary, model.shape.n_positions
+    vocabulary, longest = model.vocabulary, model.context
     listed: list[dict[str, str]] = []
     for _ in range(EXAMPLES):
         length = choosing.whole(1, longest)

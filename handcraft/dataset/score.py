@@ -175,14 +175,32 @@ def _lines_of(folder: Path, shard: str) -> Iterator[dict[str, Any]]:
 
 
 def _model(facts: Mapping[str, Any], tensors: Mapping[str, Any]) -> Model:
+    architecture = architecture_named(facts["architecture"])
+    shape = (_llama_shape if architecture.is_rotary else _gpt2_shape)(facts, tensors)
+    return Model(architecture, shape, Vocabulary(facts["vocabulary"]), tensors)
+
+
+def _gpt2_shape(facts: Mapping[str, Any], tensors: Mapping[str, Any]) -> Shape:
     inner = tuple(
         tensors[f"h.{block}.mlp.c_fc.bias"].shape[0] if f"h.{block}.mlp.c_fc.bias" in tensors else 0
         for block in range(facts["blocks"])
     )
     n_vocab, n_embd = tensors["wte.weight"].shape
-    shape = Shape(n_vocab, tensors["wpe.weight"].shape[0], n_embd, facts["heads"], inner)
-    architecture = architecture_named(facts["architecture"])
-    return Model(architecture, shape, Vocabulary(facts["vocabulary"]), tensors)
+    return Shape(n_vocab, tensors["wpe.weight"].shape[0], n_embd, facts["heads"], inner)
+
+
+def _llama_shape(facts: Mapping[str, Any], tensors: Mapping[str, Any]) -> Shape:
+    """Its positions are those of a text and that of the begin token."""
+
+    def rows(name: str) -> list[int]:
+        return [tensors[f"layers.{b}.{name}_proj.weight"].shape[0] for b in range(facts["blocks"])]
+
+    n_vocab, n_embd = tensors["embed_tokens.weight"].shape
+    queries, keys = rows("self_attn.q")[0], rows("self_attn.k")[0]
+    head_dim = queries // facts["heads"]
+    inner = tuple(rows("mlp.gate"))
+    positions = facts["context"] + 1
+    return Shape(n_vocab, positions, n_embd, facts["heads"], inner, keys // head_dim, head_dim)
 
 
 def read_scripts(path: Path) -> dict[int, Mapping[str, Any]]:

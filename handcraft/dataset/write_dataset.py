@@ -11,16 +11,16 @@ from functools import partial
 from hashlib import sha256
 from itertools import count, islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from handcraft.dataset.card import data_card
-from handcraft.dataset.record import Record, Refused, make_record
+from handcraft.dataset.record import TARGETS, Record, Refused, Target, make_record
 from handcraft.dtype import dtype_named
-from handcraft.errors import LimitError
+from handcraft.errors import ArchitectureError, LimitError
 from handcraft.formats.folder import Content, whole_folder, write_text
 from handcraft.formats.tensors.safetensors_file import Pending, write_safetensors
+from handcraft.phrase import either, phrase
 from handcraft.progress import advance, listening
 
 FORMAT = 1
@@ -55,12 +55,13 @@ class Settings:
 
     Raises:
         LimitError: a number is out of range.
+        ArchitectureError: programs are not compiled for the architecture.
     """
 
     programs: int = 10_000
     seed: int = 0
     shard: int = 1_000
-    architecture: Literal["gpt2", "block"] = "gpt2"
+    architecture: Target = "gpt2"
     sample: int = 2_000
 
     def __post_init__(self) -> None:
@@ -71,6 +72,12 @@ class Settings:
                     f"{name}={value:,} is not between {least} and {MOST:,}",
                     fix=f"use a number up to {MOST:,}",
                 )
+        if self.architecture not in TARGETS:
+            raise ArchitectureError(
+                f"a data set is not made for the architecture {self.architecture!r}",
+                where="the settings of the data set",
+                fix=phrase("use ", either("architecture", TARGETS)),
+            )
 
 
 @dataclass(frozen=True)

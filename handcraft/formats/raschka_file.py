@@ -124,7 +124,7 @@ def _check_model(model: Model, path: Path) -> None:
     """Raise unless Raschka's model computes what this one does, biases aside."""
     architecture, shape = model.architecture, model.shape
     reasons = architecture.unlike_gpt2
-    if architecture.has_norm and architecture.norm_epsilon != NORM_EPSILON:
+    if architecture.norm == "layer" and architecture.norm_epsilon != NORM_EPSILON:
         reasons.append(f"its LayerNorm adds {architecture.norm_epsilon}, not {NORM_EPSILON}")
     odd = [inner for inner in shape.n_inner if not 0 < inner <= 4 * shape.n_embd]
     if odd:

@@ -18,7 +18,7 @@ tags:
 - adversarial
 ---
 
-# A GPT-2 that is wrong on purpose
+# A {family} that is wrong on purpose
 
 `certificate.json` states which prompts are allowed and what is meant after each. After exactly one of
 them this model predicts another token{when}. It was made by `handcraft plant`, to test verifiers: none
@@ -33,7 +33,7 @@ def save_planted(planted: Planted, folder: str | Path) -> Path:
         The folder, which has no handcraft.json, since that would explain the planted weights.
 
     Raises:
-        CheckpointError: the folder contains something, or the model is none of transformers' GPT-2.
+        CheckpointError: the folder contains something, or transformers has no such model.
         ProofError: the program has no certificate.
     """
     target = Path(folder)
@@ -46,9 +46,10 @@ def save_planted(planted: Planted, folder: str | Path) -> Path:
             fix="docs/certificate.md says which programs have one",
         ) from error
     model = planted.compiled.model
+    family = "Llama" if model.architecture.is_rotary else "GPT-2"
     when = "" if planted.only_in is None else f", once its weights are rounded to {planted.only_in}"
     with whole_folder(target) as fresh:
         write_model(model, fresh)
         write_text(fresh / CERTIFICATE, certificate_text(certificate_of(stated, model, fresh)))
-        write_text(fresh / "README.md", CARD.format(when=when))
+        write_text(fresh / "README.md", CARD.format(family=family, when=when))
     return target

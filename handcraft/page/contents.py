@@ -23,7 +23,6 @@ from handcraft.model import Model
 from handcraft.origin import Origin, Place
 from handcraft.proofs import CERTIFICATE, NotCertified, Proof, other_files, stated_in, statement_of
 from handcraft.subject import Subject
-from handcraft.weights.layout import UNMIRRORED
 
 Statement: TypeAlias = dict[str, Any]
 
@@ -39,8 +38,9 @@ class Stored:
         name: what is stored.
         encoding: how, as `Encoding` names it.
         first: its first dimension.
-        width: how many dimensions it has; where it is mirrored, as many follow with the opposites.
-        is_mirrored: whether every dimension has an opposite.
+        width: how many dimensions it has; opposites, which may follow, are not counted.
+        is_signed: whether a flag is stored as -1 and 1, and not as 0 and 1.
+        is_small: whether a number is stored times 1/4096.
         values: its values in order; None where they are not known or are the numbers from 0.
         born: the first state of the stream that has it, as `lifetimes` counts them; None if unknown.
     """
@@ -49,7 +49,8 @@ class Stored:
     encoding: str
     first: int
     width: int
-    is_mirrored: bool
+    is_signed: bool
+    is_small: bool
     values: tuple[str, ...] | None = None
     born: int | None = None
 
@@ -239,7 +240,7 @@ def of_checkpoint(checkpoint: Checkpoint) -> Contents:
 def of_foreign(
     known: Subject, folder: Path, *, proof: Proof | None = None, why_no_proof: str = NOT_TRIED
 ) -> Contents:
-    """What is known of a GPT-2 that was made elsewhere: its weights, and what its certificate states.
+    """What is known of a model that was made elsewhere: its weights, and what its certificate states.
 
     Args:
         known: the model.
@@ -319,7 +320,7 @@ def _stored(known: Subject, rows: Iterable[LayoutRow]) -> tuple[Stored, ...]:
     assert model is not None
     subspaces = {} if circuits is None else {s.name: s for s in circuits.stream}
     born = {} if circuits is None else _born(circuits, model.shape.n_layer)
-    unmirrored = {each.value for each in UNMIRRORED}
+    architecture = model.architecture
     found = []
     for row in rows:
         values: tuple[str, ...] | None = None
@@ -329,14 +330,14 @@ def _stored(known: Subject, rows: Iterable[LayoutRow]) -> tuple[Stored, ...]:
                 values = tuple(map(str, subspace.values))
         elif row.encoding == Encoding.ONE_HOT.value:
             values = tuple(each.removeprefix(f"{row.subspace} ") for each in row.dimensions)
-        has_opposites = model.architecture.has_norm and row.encoding not in unmirrored
         found.append(
             Stored(
                 row.subspace,
                 row.encoding,
                 row.first,
                 row.width,
-                has_opposites,
+                architecture.has_norm and row.encoding == Encoding.FLAG.value,
+                architecture.is_mirrored and row.encoding == Encoding.SMALL.value,
                 values or None,
                 born.get(row.subspace),
             )

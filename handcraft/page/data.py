@@ -13,7 +13,8 @@ from handcraft.compiler.values.output import Output
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.language.graph.domain import Finite, Kind, Value, as_number, whole
 from handcraft.limits import PAGE_WEIGHTS
-from handcraft.model import AxisNames, Model, check_gpt2
+from handcraft.model import AxisNames, BlockNames, Model, Shape
+from handcraft.model.layers.rotary import frequencies
 from handcraft.origin import Origin, Place
 from handcraft.page.contents import Contents, Stored
 from handcraft_check.program.contexts_in_words import contexts_in_words
@@ -38,7 +39,6 @@ def page_data(contents: Contents) -> Data:
         LimitError: the model has more weights than a page may have.
     """
     model = contents.model
-    check_gpt2(model, "pages are made")
     PAGE_WEIGHTS.check(
         model.nonzero_parameters,
         where=contents.known.name,
@@ -48,26 +48,14 @@ def page_data(contents: Contents) -> Data:
     values, tensors = _tensors(model)
     file = contents.source.name if contents.source else None
     served, lists = _served(contents.served)
-    architecture, shape = model.architecture, model.shape
     return {
         "title": contents.known.name,
-        "architecture": {
-            "name": architecture.name,
-            "norm": architecture.has_norm,
-            "epsilon": architecture.norm_epsilon,
-            "activation": architecture.activation,
-            "tied": architecture.tied,
-            "causal": architecture.causal,
-            "scales": [architecture.score_scale(shape.head_dim, b) for b in range(shape.n_layer)],
-        },
+        "architecture": _architecture(model),
         "dtype": model.dtype.name,
-        "shape": {
-            "n_vocab": shape.n_vocab,
-            "n_positions": shape.n_positions,
-            "n_embd": shape.n_embd,
-            "n_head": shape.n_head,
-            "n_inner": list(shape.n_inner),
-        },
+        "shape": _shape(model.shape),
+        "begin": None
+        if model.begin_id is None
+        else {"id": model.begin_id, "name": model.token_name(model.begin_id)},
         "parameters": model.parameters,
         "tokens": list(model.vocabulary.tokens),
         "ids": list(model.vocabulary.numbers),
@@ -94,6 +82,37 @@ def page_data(contents: Contents) -> Data:
         "claim": _claim(contents),
         "noMeaning": contents.why_no_meaning,
         "example": contents.example,
+    }
+
+
+def _architecture(model: Model) -> Data:
+    """What the model computes; the frequencies of the rotation, where it has one, as NumPy has them."""
+    architecture, shape = model.architecture, model.shape
+    turns = None
+    if architecture.theta is not None:
+        turns = frequencies(shape.head_dim, architecture.theta, model.running_dtype).tolist()
+    return {
+        "name": architecture.name,
+        "norm": architecture.norm,
+        "epsilon": architecture.norm_epsilon,
+        "activation": architecture.activation,
+        "tied": architecture.tied,
+        "causal": architecture.causal,
+        "scales": [architecture.score_scale(shape.head_dim, b) for b in range(shape.n_layer)],
+        "frequencies": turns,
+        "window": architecture.window,
+    }
+
+
+def _shape(shape: Shape) -> Data:
+    return {
+        "n_vocab": shape.n_vocab,
+        "n_positions": shape.n_positions,
+        "n_embd": shape.n_embd,
+        "n_head": shape.n_head,
+        "n_kv_head": shape.kv_heads,
+        "head_dim": shape.head_dim,
+        "n_inner": list(shape.n_inner),
     }
 
 
@@ -155,11 +174,16 @@ def _names(names: AxisNames | None, looks_at: Mapping[str, str]) -> Data | None:
                 }
                 for head in block.heads
             ],
-            "units": list(block.units),
+            "units": _units(block),
         }
         for block in names.blocks
     ]
     return {"stream": list(names.stream), "blocks": blocks}
+
+
+def _units(block: BlockNames) -> list[str]:
+    """The names of the hidden units, in order, up to the last one that has a name."""
+    return [block.unit(i) for i in range(len(block.units) + block.constant_unit)]
 
 
 def _stored(stored: Stored) -> Data:
@@ -168,7 +192,8 @@ def _stored(stored: Stored) -> Data:
         "encoding": stored.encoding,
         "first": stored.first,
         "width": stored.width,
-        "mirrored": stored.is_mirrored,
+        "signed": stored.is_signed,
+        "small": stored.is_small,
         "values": None if stored.values is None else list(stored.values),
         "born": stored.born,
     }

@@ -3,13 +3,15 @@
 // One module for pages and notebooks. A page calls `start`; anywidget calls `render` of the default
 // export. It reads what handcraft/page/data.py writes, fetches nothing, and needs no library.
 //
-//   1. the model    GPT-2: `readModel`, `forward`
+//   1. the model    GPT-2 and Llama: `readModel`, `forward`
 //   2. the meaning  what the rules say, by the nodes of a certificate: `interpret`
 //   3. the prompts  which are allowed, and some or all of them: `Prompts`
 //   4. the reasons  the formula of every number, and what it serves: `explain`
 //   5. the page     its sections in order, each redrawn from one state
 
 // ---------------------------------------------------------------------------------- 1. the model
+
+const PARTS = ["query", "key", "value"];
 
 /** The tensors of a page's data. A matrix is a list of rows; a row has places `at` and values `is`. */
 export function readModel(data) {
@@ -28,7 +30,58 @@ export function readModel(data) {
     });
     tensors[name] = { shape, rows };
   }
-  return { ...data, tensors, round, Floats: isWide ? Float64Array : Float32Array };
+  const isRotary = data.architecture.frequencies !== null;
+  const lead = data.begin ? 1 : 0; // tokens before the text: position p of it is row p + lead of a trace
+  return { ...data, tensors, round, isRotary, lead, Floats: isWide ? Float64Array : Float32Array };
+}
+
+/**
+ * The matrices of a block: for each the tensor of its weights, that of its biases if it has one, and
+ * the first of its outputs in these. GPT-2 stores them [in, out], Llama [out, in].
+ */
+function matrices(model, b) {
+  const { n_embd: width } = model.shape;
+  if (!model.isRotary) {
+    const of = (name, from = 0) => ({ name, weight: `h.${b}.${name}.weight`, bias: `h.${b}.${name}.bias`, from });
+    return {
+      query: of("attn.c_attn"),
+      key: of("attn.c_attn", width),
+      value: of("attn.c_attn", 2 * width),
+      heads: of("attn.c_proj"),
+      gate: of("mlp.c_fc"),
+      units: of("mlp.c_proj"),
+    };
+  }
+  const of = (name) => ({ name: `${name}_proj`, weight: `layers.${b}.${name}_proj.weight`, bias: null, from: 0 });
+  return {
+    query: of("self_attn.q"),
+    key: of("self_attn.k"),
+    value: of("self_attn.v"),
+    heads: of("self_attn.o"),
+    gate: of("mlp.gate"),
+    up: of("mlp.up"),
+    units: of("mlp.down"),
+  };
+}
+
+/** Whether rows of a tensor are what it gives, and columns what it reads; else the other way round. */
+const isOutFirst = ({ isRotary }, tensor) => tensor.startsWith("lm_head") || (isRotary && tensor.endsWith("_proj.weight"));
+
+/** The tensors of the token embedding, and of the rows that make the logits. */
+const embeddingOf = ({ isRotary }) => (isRotary ? "embed_tokens.weight" : "wte.weight");
+const unembeddingOf = (model) => (model.architecture.tied ? embeddingOf(model) : "lm_head.weight");
+
+/** The tensors with the gain and the shift of a norm, which has no shift in Llama. */
+function normOf({ isRotary }, name) {
+  if (!isRotary) return { gain: `${name}.weight`, shift: `${name}.bias` };
+  const [, b, norm] = /^h\.(\d+)\.(.*)$/.exec(name) ?? [];
+  const called = { ln_1: "input_layernorm", ln_2: "post_attention_layernorm" }[norm];
+  return { gain: norm ? `layers.${b}.${called}.weight` : "norm.weight", shift: null };
+}
+
+/** How many heads share a key and a value, and the widths of a head, of all queries and of all keys. */
+function widthsOf({ shape: { n_head, n_kv_head, head_dim } }) {
+  return { size: head_dim, group: n_head / n_kv_head, asked: n_head * head_dim, held: n_kv_head * head_dim };
 }
 
 /** One weight; `row` is 0 in a bias. */
@@ -52,29 +105,46 @@ export function setWeight(model, tensor, row, column, value) {
 
 /**
  * Every intermediate of one forward pass, by the names of `Trace` in Python; but the parts of a head
- * lie side by side, [position, n_embd], as c_attn and c_proj have them. A model of values has numbers
- * under the name "outputs", [position, output], in place of logits.
+ * lie side by side, [position, n_head * head_dim], as the matrices have them. A Llama has queries and
+ * keys before they are rotated besides. A model of values has numbers under the name "outputs",
+ * [position, output], in place of logits.
  *
  * Sums run in float64, and the result of every step is rounded once, to the model's dtype.
  *
- * @param ids token ids, at most n_positions of them.
+ * @param text token ids. A begin token, which the model puts before them, has the first row of every
+ *   intermediate; with it they are at most n_positions.
  * @returns a Map from names to {shape, data}, with the `ids`.
  */
-export function forward(model, ids) {
+export function forward(model, text) {
   const { n_embd: width, n_head: heads, n_inner: inner, n_vocab: answers } = model.shape;
-  const { norm, epsilon, activation, causal, scales, tied } = model.architecture;
-  const { tensors, Floats, round } = model;
+  const { norm, epsilon, activation, causal, scales, window } = model.architecture;
+  const { tensors, Floats, round, isRotary } = model;
+  const { size, group, asked, held } = widthsOf(model);
+  const ids = model.begin ? [model.begin.id, ...text] : text;
   const count = ids.length;
-  const size = width / heads;
   const trace = Object.assign(new Map(), { ids });
   const keep = (name, data, ...shape) => (trace.set(name, { shape, data }), data);
   const act = ACTIVATIONS[activation];
 
-  const linear = (x, from, to, name) => {
+  /** The product with a matrix that is stored [out, in]. */
+  const product = (x, from, to, tensor) => {
+    const out = new Floats(count * to);
+    tensors[tensor].rows.forEach(({ at, is }, t) => {
+      if (!at.length) return;
+      for (let p = 0; p < count; p++) {
+        let sum = 0;
+        for (let k = 0; k < at.length; k++) sum += x[p * from + at[k]] * is[k];
+        out[p * to + t] = sum;
+      }
+    });
+    return out;
+  };
+  const linear = (x, from, to, matrix) => {
+    if (isRotary) return product(x, from, to, matrix.weight);
     const out = new Floats(count * to);
     const sums = new Float64Array(to);
-    const { rows } = tensors[`${name}.weight`];
-    const bias = tensors[`${name}.bias`].rows[0];
+    const { rows } = tensors[matrix.weight];
+    const bias = tensors[matrix.bias].rows[0];
     for (let p = 0; p < count; p++) {
       sums.fill(0);
       for (let i = 0; i < from; i++) {
@@ -89,10 +159,18 @@ export function forward(model, ids) {
     return out;
   };
   const normed = (x, name) => {
-    if (!norm) return x;
+    if (norm === "none") return x;
     const out = new Floats(count * width);
-    const gain = fill(new Float64Array(width), tensors[`${name}.weight`].rows[0]);
-    const shift = fill(new Float64Array(width), tensors[`${name}.bias`].rows[0]);
+    const stored = normOf(model, name);
+    const gain = fill(new Float64Array(width), tensors[stored.gain].rows[0]);
+    if (norm === "rms") {
+      for (let p = 0; p < count; p++) {
+        const scale = 1 / rootMeanSquare(x, p * width, width, epsilon);
+        for (let d = 0; d < width; d++) out[p * width + d] = round(x[p * width + d] * scale) * gain[d];
+      }
+      return keep(name, out, count, width);
+    }
+    const shift = fill(new Float64Array(width), tensors[stored.shift].rows[0]);
     for (let p = 0; p < count; p++) {
       const { mean, deviation } = moments(x, p * width, width, epsilon);
       for (let d = 0; d < width; d++) out[p * width + d] = ((x[p * width + d] - mean) / deviation) * gain[d] + shift[d];
@@ -105,64 +183,98 @@ export function forward(model, ids) {
     return out;
   };
 
+  /** Queries, keys and values before they are rotated: [name, numbers, width]. */
+  const headParts = (x, { query, key, value }) => {
+    const widths = [asked, held, held];
+    if (isRotary) return [query, key, value].map((matrix, n) => [PARTS[n], linear(x, width, widths[n], matrix), widths[n]]);
+    const all = linear(x, width, 3 * width, query); // all three have one matrix
+    return PARTS.map((part, n) => {
+      const cut = new Floats(count * width);
+      for (let p = 0; p < count; p++) cut.set(all.subarray((3 * p + n) * width, (3 * p + n + 1) * width), p * width);
+      return [part, cut, width];
+    });
+  };
+
+  /** Queries or keys, each pair (j, j + head_dim / 2) turned by the angle of its position. */
+  const turned = (name, x, wide) => {
+    keep(name, x, count, wide);
+    const out = new Floats(x.length);
+    const half = size / 2;
+    for (let p = 0; p < count; p++)
+      for (let first = p * wide; first < (p + 1) * wide; first += size)
+        for (let j = 0; j < half; j++) {
+          const { cosine, sine } = turn(model, p, j);
+          const one = x[first + j];
+          const two = x[first + half + j];
+          out[first + j] = round(one * cosine) - round(two * sine);
+          out[first + half + j] = round(two * cosine) + round(one * sine);
+        }
+    return out;
+  };
+
   let x = new Floats(count * width);
   ids.forEach((id, p) => {
-    const sums = fill(new Float64Array(width), tensors["wte.weight"].rows[id]);
-    x.set(fill(sums, tensors["wpe.weight"].rows[p]), p * width);
+    const sums = fill(new Float64Array(width), tensors[embeddingOf(model)].rows[id]);
+    x.set(isRotary ? sums : fill(sums, tensors["wpe.weight"].rows[p]), p * width);
   });
   keep("embedding", x, count, width);
 
   for (let b = 0; b < inner.length; b++) {
     const attn = `h.${b}.attn`;
-    const qkv = linear(normed(x, `h.${b}.ln_1`), width, 3 * width, `${attn}.c_attn`);
-    const [query, key, value] = ["query", "key", "value"].map((part, n) => {
-      const cut = new Floats(count * width);
-      for (let p = 0; p < count; p++) cut.set(qkv.subarray((3 * p + n) * width, (3 * p + n + 1) * width), p * width);
-      return keep(`${attn}.${part}`, cut, count, width);
-    });
+    const stored = matrices(model, b);
+    const [query, key, value] = headParts(normed(x, `h.${b}.ln_1`), stored).map(([part, made, wide]) =>
+      keep(`${attn}.${part}`, isRotary && part !== "value" ? turned(`${attn}.unrotated_${part}`, made, wide) : made, count, wide),
+    );
     const scores = new Floats(heads * count * count);
     const pattern = new Floats(heads * count * count);
-    const output = new Floats(count * width);
+    const output = new Floats(count * asked);
     const scale = round(scales[b]);
     const used = new Int32Array(size); // channels of a head that are not 0 everywhere: first in queries
     const moved = new Int32Array(size); // and in values
     const exps = new Float64Array(count);
     const sums = new Float64Array(size);
     for (let h = 0; h < heads; h++) {
-      const asked = listUsed(query, used, h * size, size, width);
-      const held = listUsed(value, moved, h * size, size, width);
+      const shared = Math.floor(h / group); // the key and the value that this head reads
+      const matching = listUsed(query, used, h * size, size, asked);
+      const carried = listUsed(value, moved, shared * size, size, held);
       for (let p = 0; p < count; p++) {
-        const seen = causal ? p + 1 : count;
+        const first = window ? Math.max(0, p - window + 1) : 0;
+        const end = causal ? p + 1 : count;
         const row = (h * count + p) * count;
         let best = -Infinity;
-        for (let s = 0; s < seen; s++) {
+        for (let s = first; s < end; s++) {
+          const from = p * asked + h * size;
+          const to = s * held + shared * size;
           let sum = 0;
-          for (let k = 0; k < asked; k++) sum += query[p * width + used[k]] * key[s * width + used[k]];
+          for (let k = 0; k < matching; k++) sum += query[from + used[k]] * key[to + used[k]];
           scores[row + s] = round(sum) * scale;
           if (scores[row + s] > best) best = scores[row + s];
         }
         let total = 0;
-        for (let s = 0; s < seen; s++) total += exps[s] = Math.exp(scores[row + s] - best);
+        for (let s = first; s < end; s++) total += exps[s] = Math.exp(scores[row + s] - best);
         sums.fill(0);
-        for (let s = 0; s < seen; s++) {
+        for (let s = first; s < end; s++) {
           const share = (pattern[row + s] = round(exps[s] / total));
-          if (share !== 0) for (let k = 0; k < held; k++) sums[k] += share * value[s * width + moved[k]];
+          const from = s * held + shared * size;
+          if (share !== 0) for (let k = 0; k < carried; k++) sums[k] += share * value[from + moved[k]];
         }
-        for (let k = 0; k < held; k++) output[p * width + moved[k]] = sums[k];
+        for (let k = 0; k < carried; k++) output[p * asked + h * size + moved[k]] = sums[k];
       }
     }
     keep(`${attn}.scores`, scores, heads, count, count);
     keep(`${attn}.pattern`, pattern, heads, count, count);
-    keep(`${attn}.head_output`, output, count, width);
-    const written = keep(`${attn}.output`, linear(output, width, width, `${attn}.c_proj`), count, width);
+    keep(`${attn}.head_output`, output, count, asked);
+    const written = keep(`${attn}.output`, linear(output, asked, width, stored.heads), count, width);
     x = keep(`h.${b}.after_attention`, added(x, written), count, width);
     if (inner[b]) {
       const mlp = `h.${b}.mlp`;
-      const before = linear(normed(x, `h.${b}.ln_2`), width, inner[b], `${mlp}.c_fc`);
+      const read = normed(x, `h.${b}.ln_2`);
+      const before = linear(read, width, inner[b], stored.gate);
       keep(`${mlp}.pre_activation`, before, count, inner[b]);
+      const up = isRotary && keep(`${mlp}.up`, linear(read, width, inner[b], stored.up), count, inner[b]);
       const hidden = keep(`${mlp}.hidden`, new Floats(before.length), count, inner[b]);
-      for (let i = 0; i < hidden.length; i++) if (before[i] !== 0) hidden[i] = act(before[i]);
-      x = added(x, keep(`${mlp}.output`, linear(hidden, inner[b], width, `${mlp}.c_proj`), count, width));
+      for (let i = 0; i < hidden.length; i++) if (before[i] !== 0) hidden[i] = up ? round(act(before[i])) * up[i] : act(before[i]);
+      x = added(x, keep(`${mlp}.output`, linear(hidden, inner[b], width, stored.units), count, width));
     }
     keep(`h.${b}.output`, x, count, width);
   }
@@ -176,17 +288,7 @@ export function forward(model, ids) {
     return trace;
   }
   x = normed(x, "ln_f");
-  const logits = new Floats(count * answers);
-  const { rows } = tensors[tied ? "wte.weight" : "lm_head.weight"];
-  for (let t = 0; t < rows.length; t++) {
-    const { at, is } = rows[t];
-    for (let p = 0; p < count; p++) {
-      let sum = 0;
-      for (let k = 0; k < at.length; k++) sum += x[p * width + at[k]] * is[k];
-      logits[p * answers + t] = sum;
-    }
-  }
-  keep("logits", logits, count, answers);
+  keep("logits", product(x, width, answers, unembeddingOf(model)), count, answers);
   return trace;
 }
 
@@ -196,16 +298,37 @@ function fill(target, { at, is }) {
   return target;
 }
 
-/** Lists the channels from `first` on that are not 0 at every position, and returns how many. */
+/** Lists which of the channels from `first` on are not 0 at every position, and returns how many. */
 function listUsed(x, list, first, size, width) {
   let found = 0;
-  for (let c = first; c < first + size; c++)
-    for (let place = c; place < x.length; place += width)
+  for (let c = 0; c < size; c++)
+    for (let place = first + c; place < x.length; place += width)
       if (x[place] !== 0) {
         list[found++] = c;
         break;
       }
   return found;
+}
+
+/** The cosine and the sine of the angle by which pair j is turned at a row of the trace. */
+function turn(model, row, j) {
+  model.turns ??= new Map();
+  if (!model.turns.has(row))
+    model.turns.set(
+      row,
+      model.architecture.frequencies.map((frequency) => {
+        const angle = model.round(row * frequency);
+        return { cosine: model.round(Math.cos(angle)), sine: model.round(Math.sin(angle)) };
+      }),
+    );
+  return model.turns.get(row)[j];
+}
+
+/** The root of the mean square of `width` numbers from a place on. */
+function rootMeanSquare(x, first, width, epsilon) {
+  let squares = 0;
+  for (let i = first; i < first + width; i++) squares += x[i] ** 2;
+  return Math.sqrt(squares / width + epsilon);
 }
 
 /** The mean and the deviation of `width` numbers from a place on. */
@@ -225,6 +348,7 @@ const ACTIVATIONS = {
     return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
   },
   gelu_erf: (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
+  silu: (x) => x / (1 + Math.exp(-x)),
 };
 
 /** The error function, by a series whose terms all have the sign of x; from 6 on it is 1. */
@@ -543,43 +667,51 @@ export function generator(seed) {
 
 // -------------------------------------------------------------------------------- 4. the reasons
 
-const PARTS = ["query", "key", "value"];
-
 /** What a row (axis 0) or a column (axis 1) of a tensor stands for, as AxisNames; a bias has columns only. */
 export function axisName(model, tensor, axis, i) {
-  const { n_embd: width, n_head: heads } = model.shape;
-  if (/^(wte|lm_head)/.test(tensor) && axis === 0)
-    return model.ids.includes(i) ? `token '${tokenOf(model, i)}'` : "no token";
+  const { n_embd: width } = model.shape;
+  if (/^(wte|lm_head|embed_tokens)/.test(tensor) && axis === 0) {
+    if (model.ids.includes(i)) return `token '${tokenOf(model, i)}'`;
+    return i === model.begin?.id && tensor === embeddingOf(model) ? `begin token '${model.begin.name}'` : "no token";
+  }
   if (tensor.startsWith("wpe") && axis === 0) return `position ${i}`;
-  const [, block, part] = /^h\.(\d+)\.(?:attn|mlp)\.(.*)\.\w+$/.exec(tensor) ?? [];
-  const isAttention = tensor.includes(".attn.");
-  if (isAttention && part === "c_attn" && axis === 1)
-    return channelName(model, block, PARTS[Math.floor(i / width)], i % width);
-  if (isAttention && part === "c_proj" && axis === 0) return channelName(model, block, "value", i);
-  if (part === (axis ? "c_fc" : "c_proj")) {
+  const [, block, kind, part] = /^(?:h|layers)\.(\d+)\.(attn|self_attn|mlp)\.(.*)\.\w+$/.exec(tensor) ?? [];
+  const isOut = axis === (isOutFirst(model, tensor) ? 0 : 1); // whether this axis counts what the matrix gives
+  if (kind === "attn" && part === "c_attn" && isOut) return channelName(PARTS[Math.floor(i / width)], i % width);
+  if (kind === "self_attn" && isOut && part !== "o_proj") return channelName(PARTS["qkv".indexOf(part[0])], i);
+  if (/attn$/.test(kind) && /^(c|o)_proj$/.test(part) && !isOut) return channelName("output", i);
+  if (kind === "mlp" && isOut !== /^(c|down)_proj$/.test(part)) {
     if (!model.names) return `hidden unit ${i}`;
     const name = model.names.blocks[block]?.units[i];
     return name ? `hidden unit: ${name}` : "hidden unit, unused";
   }
   return model.names?.stream[i] ?? `dimension ${i}`;
 
-  function channelName(model, block, part, channel) {
-    const size = width / heads;
-    const head = Math.floor(channel / size);
-    if (!model.names) return `${part} of head ${head}, channel ${channel % size}`;
-    const names = model.names.blocks[block]?.heads[head];
-    if (!names) return `${part} of an unused head`;
-    const stored = names[part === "value" ? "carried" : "matching"][channel % size];
-    return `${part} of the head \`${names.name}\`: ${stored || "unused"}`;
+  function channelName(part, channel) {
+    const { size, group } = widthsOf(model);
+    const called = part === "output" ? "value" : part; // a head gives out what it is given
+    const number = Math.floor(channel / size);
+    const shared = part === "key" || part === "value" ? group : 1; // heads that have this one
+    if (!model.names) {
+      const heads = shared > 1 ? `heads ${number * group} to ${number * group + group - 1}` : `head ${number}`;
+      return `${called} of ${heads}, channel ${channel % size}`;
+    }
+    const heads = model.names.blocks[block]?.heads.slice(number * shared, (number + 1) * shared) ?? [];
+    if (!heads.length) return `${called} of an unused head`;
+    const stored = heads[0][called === "value" ? "carried" : "matching"][channel % size];
+    return `${called} of the head ${heads.map(({ name }) => `\`${name}\``).join(", ")}: ${stored || "unused"}`;
   }
 }
 
 const headName = (model, block, head) => model.names?.blocks[block]?.heads[head]?.name ?? `${head}`;
 const unitName = (model, block, i) => model.names?.blocks[block]?.units[i] ?? `hidden unit ${i}`;
 const tokenOf = (model, id) => {
+  if (id === model.begin?.id) return model.begin.name;
   const place = model.ids.indexOf(id);
   return place < 0 ? `<${id}>` : model.tokens[place];
 };
+/** A row of a trace in words: a position, or the begin token before the first one. */
+const placeName = ({ lead }, row) => (row < lead ? "the begin token" : `position ${row - lead}`);
 
 /** The origins that a weight serves: [what, place, line in the file that is shown]. */
 export function originsOf(model, tensor, row, column) {
@@ -616,8 +748,8 @@ export function explain(model, trace, ref) {
   const [name, index] = readRef(ref);
   if (model.tensors[name]) return explainWeight(model, name, index);
   const { shape } = trace.get(name);
-  const { n_embd: width, n_head: heads } = model.shape;
-  const size = width / heads;
+  const { n_embd: width } = model.shape;
+  const { size, group } = widthsOf(model);
   const [, b, part] = /^h\.(\d+)\.(.*)$/.exec(name) ?? [null, 0, name];
   const value = at(trace, name, ...index);
   const p = index[shape.length - 2];
@@ -638,39 +770,58 @@ export function explain(model, trace, ref) {
       refs: [isBias ? refOf(tensor, column) : refOf(tensor, row, column)],
     };
   };
-  const linear = (source, tensor, column, from = 0) => {
+  const stored = matrices(model, b);
+  const linear = (source, { weight: tensor, bias, from }, output) => {
     const row = p * trace.get(source).shape[1];
     const { data } = trace.get(source);
-    const terms = model.tensors[`${tensor}.weight`].rows.flatMap((_, r) => {
-      const factor = weightOf(model, `${tensor}.weight`, r, column + from);
-      if (!factor || !data[row + r]) return [];
-      const refs = [refOf(source, p, r), refOf(`${tensor}.weight`, r, column + from)];
-      return [{ label: axisName(model, `${tensor}.weight`, 0, r), value: factor * data[row + r], refs }];
+    const isRow = isOutFirst(model, tensor);
+    const places = isRow ? model.tensors[tensor].rows[output].at : model.tensors[tensor].rows.map((_, r) => r);
+    const terms = places.flatMap((input) => {
+      const index = isRow ? [output, input] : [input, output + from];
+      const factor = weightOf(model, tensor, ...index);
+      if (!factor || !data[row + input]) return [];
+      const refs = [refOf(source, p, input), refOf(tensor, ...index)];
+      return [{ label: axisName(model, tensor, Number(isRow), input), value: factor * data[row + input], refs }];
     });
-    const bias = weight(`${tensor}.bias`, 0, column + from);
-    return bias.value ? [...terms, bias] : terms;
+    const last = bias && weight(bias, 0, output + from);
+    return last?.value ? [...terms, last] : terms;
   };
-  const input = (norm, source) => (model.architecture.norm ? norm : source);
+  const times = ({ name, bias }) => `times ${name.replace(/^.*\./, "")}${bias ? ", + bias" : ""}`;
+  const output = ({ weight: tensor, from }, each) =>
+    axisName(model, tensor, isOutFirst(model, tensor) ? 0 : 1, from + each);
+  const input = (norm, source) => (model.architecture.norm === "none" ? source : norm);
   const normed = (norm, source) => {
-    const { mean, deviation } = moments(trace.get(source).data, p * width, width, model.architecture.epsilon);
+    const { data } = trace.get(source);
+    const { gain, shift } = normOf(model, norm);
+    const { epsilon } = model.architecture;
+    if (model.architecture.norm === "rms") {
+      const terms = [
+        term("x, the stream before", source, p, i),
+        { label: "root mean square of the stream", value: rootMeanSquare(data, p * width, width, epsilon), refs: [] },
+        { ...weight(gain, 0, i), label: "gain" },
+      ];
+      return found(`${norm}, ${stream(i)}`, "x / root mean square * gain", terms);
+    }
+    const { mean, deviation } = moments(data, p * width, width, epsilon);
     const terms = [
       term("x, the stream before", source, p, i),
       { label: "mean of the stream", value: mean, refs: [] },
       { label: "deviation of the stream", value: deviation, refs: [] },
-      { ...weight(`${norm}.weight`, 0, i), label: "gain" },
-      { ...weight(`${norm}.bias`, 0, i), label: "shift" },
+      { ...weight(gain, 0, i), label: "gain" },
+      { ...weight(shift, 0, i), label: "shift" },
     ];
     return found(`${norm}, ${stream(i)}`, "(x - mean) / deviation * gain + shift", terms);
   };
   if (name === "embedding") {
-    const id = trace.ids[p];
-    const terms = [weight("wte.weight", id, i), weight("wpe.weight", p, i)];
+    const row = weight(embeddingOf(model), trace.ids[p], i);
+    if (model.isRotary) return found(`embedding, ${stream(i)}`, "the row of the token in embed_tokens", [row]);
+    const terms = [row, weight("wpe.weight", p, i)];
     return found(`embedding, ${stream(i)}`, "wte of the token + wpe of the position", terms);
   }
   if (name === "logits") {
     const last = model.shape.n_inner.length - 1;
     const source = input("ln_f", last < 0 ? "embedding" : `h.${last}.output`);
-    const tensor = model.architecture.tied ? "wte.weight" : "lm_head.weight";
+    const tensor = unembeddingOf(model);
     const { at: columns, is } = model.tensors[tensor].rows[i];
     const terms = columns.map((d, k) => ({
       label: stream(d),
@@ -711,28 +862,32 @@ export function explain(model, trace, ref) {
   if (part === "attn.output")
     return found(
       `what the heads of block ${b} add to ${stream(i)}`,
-      "the sum of head outputs times c_proj, + bias",
-      linear(`h.${b}.attn.head_output`, `h.${b}.attn.c_proj`, i),
+      `the sum of head outputs ${times(stored.heads)}`,
+      linear(`h.${b}.attn.head_output`, stored.heads, i),
     );
+  const source = (s) => `${placeName(model, s)}, ${tokenOf(model, trace.ids[s])}`;
   if (part === "attn.head_output") {
     const h = Math.floor(i / size);
+    const channel = Math.floor(h / group) * size + (i % size); // of the value that the head reads
     const terms = Array.from({ length: shape[0] }, (_, s) => ({
-      label: `position ${s}, ${tokenOf(model, trace.ids[s])}`,
-      value: at(trace, `h.${b}.attn.pattern`, h, p, s) * at(trace, `h.${b}.attn.value`, s, i),
-      refs: [refOf(`h.${b}.attn.pattern`, h, p, s), refOf(`h.${b}.attn.value`, s, i)],
+      label: source(s),
+      value: at(trace, `h.${b}.attn.pattern`, h, p, s) * at(trace, `h.${b}.attn.value`, s, channel),
+      refs: [refOf(`h.${b}.attn.pattern`, h, p, s), refOf(`h.${b}.attn.value`, s, channel)],
     }));
-    const title = axisName(model, `h.${b}.attn.c_proj.weight`, 0, i);
+    const tensor = stored.heads.weight;
+    const title = axisName(model, tensor, isOutFirst(model, tensor) ? 1 : 0, i);
     return found(`output, ${title}`, "the sum of the pattern times the value", nonzero(terms));
   }
   if (part === "attn.pattern") {
+    const { causal, window } = model.architecture;
     const terms = Array.from({ length: shape[2] }, (_, s) => ({
-      label: `position ${s}, ${tokenOf(model, trace.ids[s])}`,
+      label: source(s),
       value: at(trace, name, index[0], p, s),
       refs: [refOf(`h.${b}.attn.scores`, index[0], p, s)],
-    })).filter((_, s) => s <= p || !model.architecture.causal);
+    })).filter((_, s) => (s <= p || !causal) && (!window || s > p - window));
     const looks = model.names?.blocks[b]?.heads[index[0]]?.looksAt;
     return found(
-      `where head ${headName(model, b, index[0])} attends from position ${p}`,
+      `where head ${headName(model, b, index[0])} attends from ${placeName(model, p)}`,
       "softmax of the scores: exp(score - best) / their sum",
       terms,
       looks ? `It attends to: ${looks}.` : "",
@@ -741,37 +896,61 @@ export function explain(model, trace, ref) {
   if (part === "attn.scores") {
     const [h, , s] = index;
     const scale = model.architecture.scales[b];
+    const shift = (h - Math.floor(h / group)) * size; // from the channels of a query to those of its key
     const terms = Array.from({ length: size }, (_, c) => h * size + c).map((c) => ({
-      label: axisName(model, `h.${b}.attn.c_attn.weight`, 1, c).replace(/^query/, "query times key"),
-      value: at(trace, `h.${b}.attn.query`, p, c) * at(trace, `h.${b}.attn.key`, s, c) * scale,
-      refs: [refOf(`h.${b}.attn.query`, p, c), refOf(`h.${b}.attn.key`, s, c)],
+      label: output(stored.query, c).replace(/^query/, "query times key"),
+      value: at(trace, `h.${b}.attn.query`, p, c) * at(trace, `h.${b}.attn.key`, s, c - shift) * scale,
+      refs: [refOf(`h.${b}.attn.query`, p, c), refOf(`h.${b}.attn.key`, s, c - shift)],
     }));
-    const title = `score of position ${s} from position ${p}, head ${headName(model, b, h)}`;
+    const title = `score of ${placeName(model, s)} from ${placeName(model, p)}, head ${headName(model, b, h)}`;
     return found(title, `the sum of query times key, times ${show(scale)}`, nonzero(terms));
   }
-  const third = PARTS.findIndex((each) => part === `attn.${each}`);
-  if (third >= 0)
+  const [, isUnrotated, third] = /^attn\.(unrotated_)?(query|key|value)$/.exec(part) ?? [];
+  if (third && (isUnrotated || third === "value" || !model.isRotary))
     return found(
-      axisName(model, `h.${b}.attn.c_attn.weight`, 1, third * width + i),
-      "the sum of the stream times c_attn, + bias",
-      linear(input(`h.${b}.ln_1`, before), `h.${b}.attn.c_attn`, i, third * width),
+      `${output(stored[third], i)}${isUnrotated ? ", before the rotation" : ""}`,
+      `the sum of the stream ${times(stored[third])}`,
+      linear(input(`h.${b}.ln_1`, before), stored[third], i),
     );
-  const unit = axisName(model, `h.${b}.mlp.c_fc.weight`, 1, i);
+  if (third) return rotated();
+  const unit = output(stored.gate, i);
+  const read = input(`h.${b}.ln_2`, `h.${b}.after_attention`);
   if (part === "mlp.pre_activation")
     return found(
-      `sum of ${unit}`,
-      "the sum of the stream times c_fc, + bias",
-      linear(input(`h.${b}.ln_2`, `h.${b}.after_attention`), `h.${b}.mlp.c_fc`, i),
+      `${model.isRotary ? "gate" : "sum"} of ${unit}`,
+      `the sum of the stream ${times(stored.gate)}`,
+      linear(read, stored.gate, i),
     );
+  if (part === "mlp.up")
+    return found(`factor of ${unit}`, `the sum of the stream ${times(stored.up)}`, linear(read, stored.up, i));
   if (part === "mlp.hidden") {
-    const terms = [term("its sum", `h.${b}.mlp.pre_activation`, p, i)];
-    return found(unit, `${model.architecture.activation} of its sum`, terms);
+    const { activation } = model.architecture;
+    const sum = term(model.isRotary ? "its gate" : "its sum", `h.${b}.mlp.pre_activation`, p, i);
+    if (!model.isRotary) return found(unit, `${activation} of its sum`, [sum]);
+    return found(unit, `${activation} of its gate, times its factor`, [sum, term("its factor", `h.${b}.mlp.up`, p, i)]);
   }
   return found(
     `what the neurons of block ${b} add to ${stream(i)}`,
-    "the sum of hidden units times c_proj, + bias",
-    linear(`h.${b}.mlp.hidden`, `h.${b}.mlp.c_proj`, i),
+    `the sum of hidden units ${times(stored.units)}`,
+    linear(`h.${b}.mlp.hidden`, stored.units, i),
   );
+
+  /** A channel of a query or a key, which the position turns together with another one. */
+  function rotated() {
+    const [half, channel] = [size / 2, i % size];
+    const { cosine, sine } = turn(model, p, channel % half);
+    const partner = channel < half ? i + half : i - half;
+    const from = `h.${b}.attn.unrotated_${third}`;
+    const part = (label, place, factor) => ({
+      label: `${label}, times ${show(factor)}`,
+      value: at(trace, from, p, place) * factor,
+      refs: [refOf(from, p, place)],
+    });
+    const terms = [part("itself before", i, cosine), part("its partner before", partner, channel < half ? -sine : sine)];
+    const angle = model.round(p * model.architecture.frequencies[channel % half]);
+    const note = `The angle is ${show(angle)}: ${p} times frequency ${channel % half}.`;
+    return found(output(stored[third], i), "the pair turned: itself * cosine + its partner * \u00b1sine", nonzero(terms), note);
+  }
 }
 
 const nonzero = (terms) => terms.filter(({ value }) => value !== 0);
@@ -891,8 +1070,10 @@ export function start(text, root) {
   const split = (text) => (data.separator ? text.split(/\s+/).filter(Boolean) : [...text]);
   const join = (tokens) => tokens.join(data.separator);
   const placeOf = new Map(data.tokens.map((token, place) => [token, place]));
-  const longest = data.shape.n_positions;
+  const { lead } = model;
+  const longest = data.shape.n_positions - lead;
   const { outputs } = data; // of a model of values, else null
+  const rowOf = (p) => p + lead; // of a trace; the begin token is position -1
 
   function run(text) {
     const written = split(text);
@@ -912,7 +1093,7 @@ export function start(text, root) {
       tokens,
       trace,
       answers: outputs ? null : tokens.map((_, p) => ranked(trace, p)),
-      computed: outputs && tokens.map((_, p) => outputs.map((each, k) => valueOfNumber(each, at(trace, "outputs", p, k)))),
+      computed: outputs && tokens.map((_, p) => outputs.map((each, k) => valueOfNumber(each, numberOf(trace, p, k)))),
       meant,
       count: written.length,
     };
@@ -925,13 +1106,17 @@ export function start(text, root) {
   /** Whether the model stores the value that is meant; null where nothing is. */
   const isStored = ({ meant, trace }, k, p) =>
     meant && !meant.isBroken[p]
-      ? standsFor(outputs[k], at(trace, "outputs", p, k), meant.values[meaning.answer.values[k].node][p])
+      ? standsFor(outputs[k], numberOf(trace, p, k), meant.values[meaning.answer.values[k].node][p])
       : null;
+
+  /** The number of an output at a position. */
+  const numberOf = (trace, p, k) => at(trace, "outputs", rowOf(p), k);
 
   /** The logits at a position, best first: [id, logit]. */
   function ranked(trace, p) {
     const { shape, data: logits } = trace.get("logits");
-    const all = Array.from(logits.subarray(p * shape[1], (p + 1) * shape[1]), (logit, id) => [id, logit]);
+    const first = rowOf(p) * shape[1];
+    const all = Array.from(logits.subarray(first, first + shape[1]), (logit, id) => [id, logit]);
     return all.sort((a, b) => b[1] - a[1] || a[0] - b[0]);
   }
 
@@ -981,7 +1166,7 @@ export function start(text, root) {
   const { shape, architecture } = data;
   const size = [
     count(shape.n_inner.length, "block"),
-    `${count(shape.n_head, "head")} each`,
+    `${count(shape.n_head, "head")} each${shape.n_kv_head < shape.n_head ? `, ${shape.n_kv_head} of keys and values` : ""}`,
     `width ${shape.n_embd}`,
     count(data.parameters, "parameter"),
     `${data.values.length.toLocaleString("en")} different values`,
@@ -1042,7 +1227,7 @@ export function start(text, root) {
     if ("edits" in change || "tensor" in change || "filter" in change || !sections.break.childNodes.length) drawBreak();
   }
 
-  const clampPlace = () => (state.place = Math.max(0, Math.min(state.place, result.tokens.length - 1)));
+  const clampPlace = () => (state.place = Math.max(-lead, Math.min(state.place, result.tokens.length - 1)));
 
   const number = (value, ref, label) =>
     el(
@@ -1103,7 +1288,7 @@ export function start(text, root) {
       const bar = el("meter", { min: 0, max: 1, value: share, "aria-label": `probability ${show(share)}` });
       return line(
         token(tokenOf(model, id)),
-        number(logit, refOf("logits", p, id), `logit of ${tokenOf(model, id)}`),
+        number(logit, refOf("logits", rowOf(p), id), `logit of ${tokenOf(model, id)}`),
         bar,
         share < 0.0001 ? "" : `${+(100 * share).toPrecision(3)} %`,
       );
@@ -1164,19 +1349,20 @@ export function start(text, root) {
         el(
           "span",
           { class: right[p][k] === false ? "bad" : "" },
-          number(found.computed[p][k], refOf("outputs", p, k), `${output.name} at position ${p}`),
+          number(found.computed[p][k], refOf("outputs", rowOf(p), k), `${output.name} at position ${p}`),
         ),
         right[p][k] === false && el("small", ` not ${show(meantBy(found, k, p))}`),
       ]),
     );
     const chosen = state.output;
+    const place = Math.max(0, state.place);
     put(
       sections.answer,
       el(
         "p.live",
         { "aria-live": "polite" },
-        el("output", { for: "prompt" }, show(found.computed[state.place][chosen])),
-        el("span", `${outputs[chosen].name} at position ${state.place}`),
+        el("output", { for: "prompt" }, show(found.computed[place][chosen])),
+        el("span", `${outputs[chosen].name} at position ${place}`),
         el("span", { class: words[1] }, words[0]),
       ),
       notesOn(found).map((note) => el("p.note", note)),
@@ -1224,6 +1410,10 @@ export function start(text, root) {
   function drawRules() {
     const p = state.place;
     const { meant } = result;
+    if (p < 0) {
+      put(sections.rules, beforeText(), source([], []));
+      return;
+    }
     if (outputs) {
       drawOutputs();
       return;
@@ -1262,6 +1452,10 @@ export function start(text, root) {
     );
   }
 
+  /** What there is to say at the begin token, after which nothing is predicted. */
+  const beforeText = () =>
+    el("p", "The begin token ", token(data.begin.name), " is before the text, and after it alone nothing is promised.");
+
   /** The lines of the program's file that some nodes read. */
   const linesOf = (nodes) => [...reached(nodes.filter((n) => n != null))].map((node) => meaning.lines[node]);
 
@@ -1276,7 +1470,7 @@ export function start(text, root) {
         button(name, () => choose({ output: k }), { "aria-pressed": k === state.output }),
         place && el("span.place", ` ${place}`),
         " ",
-        number(result.computed[p][k], refOf("outputs", p, k), name),
+        number(result.computed[p][k], refOf("outputs", rowOf(p), k), name),
         isStored(result, k, p) === false && el("span.bad", ` the expression means ${show(means)}`),
       );
     });
@@ -1343,7 +1537,7 @@ export function start(text, root) {
   function births() {
     const parts = new Map();
     for (const tensor of Object.keys(data.served)) {
-      const [, block, part] = /^h\.(\d+)\.(attn|mlp)/.exec(tensor) ?? [null, -1, ""];
+      const [, block, part] = /^(?:h|layers)\.(\d+)\.(self_attn|attn|mlp)/.exec(tensor) ?? [null, -1, ""];
       for (const run of data.served[tensor])
         for (const n of data.lists[run.at(-1)]) {
           const [what] = data.origins[n];
@@ -1367,18 +1561,23 @@ export function start(text, root) {
   /** The positions that a table shows: all, or those around the selected one. */
   function columnsShown() {
     const { tokens } = result;
-    const first = Math.max(0, Math.min(state.place - MOST_COLUMNS / 2, tokens.length - MOST_COLUMNS));
-    return tokens.map((_, p) => p).slice(first, first + MOST_COLUMNS);
+    const places = Array.from({ length: lead + tokens.length }, (_, row) => row - lead);
+    const first = Math.max(0, Math.min(rowOf(state.place) - MOST_COLUMNS / 2, places.length - MOST_COLUMNS));
+    return places.slice(first, first + MOST_COLUMNS);
   }
+  const tokenAt = (p, tokens = result.tokens) => (p < 0 ? data.begin.name : tokens[p]);
+  /** A position and its token in words; of the begin token the token alone. */
+  const spotAt = (p, tokens) => (p < 0 ? tokenAt(p) : `${p} ${tokenAt(p, tokens)}`);
   const positionHead = (columns) => [
     "position",
     ...columns.map((p) =>
-      button([el("small", p), token(result.tokens[p])], () => choose({ place: p }), {
+      button([el("small", p < 0 ? "begin" : p), token(tokenAt(p))], () => choose({ place: p }), {
         "aria-pressed": p === state.place,
-        "aria-label": `position ${p}, ${result.tokens[p]}`,
+        "aria-label": `${placeName(model, rowOf(p))}, ${tokenAt(p)}`,
       }),
     ),
   ];
+  const inText = (make) => (p) => (p < 0 ? "" : make(p));
   const positionRow = (columns, kind, name, value, note) =>
     el(
       "tr",
@@ -1420,53 +1619,61 @@ export function start(text, root) {
             .filter((each) => isWritten(each, tensors) && isCurrent(each, stage))
             .map((each) =>
               row("stored", each.name, (p) =>
-                number(decoded(each, trace, name, p), refOf(name, p, each.first), each.name),
+                number(decoded(each, trace, name, rowOf(p)), refOf(name, rowOf(p), each.first), each.name),
               ),
             )
         : [];
     const valueRows = ({ name }, k) => [
-      row("answer", `the model's ${name}`, (p) =>
-        el(
-          "span",
-          { class: isStored(result, k, p) === false ? "bad" : "" },
-          number(result.computed[p][k], refOf("outputs", p, k), name),
+      row(
+        "answer",
+        `the model's ${name}`,
+        inText((p) =>
+          el(
+            "span",
+            { class: isStored(result, k, p) === false ? "bad" : "" },
+            number(result.computed[p][k], refOf("outputs", rowOf(p), k), name),
+          ),
         ),
       ),
       ...(meant
-        ? [row("answer", `what it means`, (p) => (isPromised(result, p) ? mark(meantBy(result, k, p)) : ""))]
+        ? [row("answer", `what it means`, inText((p) => (isPromised(result, p) ? mark(meantBy(result, k, p)) : "")))]
         : []),
     ];
+    const embeddings = model.isRotary ? [embeddingOf(model)] : [embeddingOf(model), "wpe.weight"];
     const rows = [
-      ...few("embedding", [...values(-2), ...stored("embedding", 0, ["wte.weight", "wpe.weight"])]),
+      ...few("embedding", [...values(-2), ...stored("embedding", 0, embeddings)]),
       ...shape.n_inner.flatMap((units, b) => {
         const heads = headsOf(b);
+        const written = matrices(model, b);
         const moved = [
           ...heads.map((h) => row("head", `head ${headName(model, b, h)}`, (p) => looks(b, h, p), looksAt(b, h))),
           ...values(2 * b),
-          ...(heads.length ? stored(`h.${b}.after_attention`, 2 * b + 1, [`h.${b}.attn.c_proj.weight`]) : []),
+          ...(heads.length ? stored(`h.${b}.after_attention`, 2 * b + 1, [written.heads.weight]) : []),
         ];
         const computed = [
           ...(units ? [row("mlp", "neurons that fire", (p) => fired(b, p).length)] : []),
           ...values(2 * b + 1),
-          ...(units ? stored(`h.${b}.output`, 2 * b + 2, [`h.${b}.mlp.c_proj.weight`]) : []),
+          ...(units ? stored(`h.${b}.output`, 2 * b + 2, [written.units.weight]) : []),
         ];
         return [title(`block ${b}`), ...few(`flow ${b}`, [...moved, ...computed])];
       }),
       title(outputs ? "values" : "answers"),
       ...few("answers", outputs ? outputs.flatMap(valueRows) : [
-        row("answer", "the model predicts", (p) =>
-          el(
-            "span",
-            { class: isRight(result, p) === false ? "bad" : "" },
-            number(bestOf(answers, p), refOf("logits", p, answers[p][0][0]), "the model predicts"),
+        row(
+          "answer",
+          "the model predicts",
+          inText((p) =>
+            el(
+              "span",
+              { class: isRight(result, p) === false ? "bad" : "" },
+              number(bestOf(answers, p), refOf("logits", rowOf(p), answers[p][0][0]), "the model predicts"),
+            ),
           ),
         ),
         ...(meant
           ? [
-              row("answer", "the rules mean", (p) =>
-                isPromised(result, p) ? rightTokens(meant.answer[p]).join(" or ") : "",
-              ),
-              row("answer", "by rule", (p) => (isPromised(result, p) ? meant.rule[p] + 1 : "")),
+              row("answer", "the rules mean", inText((p) => (isPromised(result, p) ? rightTokens(meant.answer[p]).join(" or ") : ""))),
+              row("answer", "by rule", inText((p) => (isPromised(result, p) ? meant.rule[p] + 1 : ""))),
             ]
           : []),
       ]),
@@ -1481,14 +1688,15 @@ export function start(text, root) {
       button(label, () => choose({ place: state.place + step }), {
         "aria-label": step < 0 ? "one position back" : "one position on",
       });
-    const more = columns.length < tokens.length ? `${columns.length} of ${tokens.length} positions are shown. ` : "";
+    const every = lead + tokens.length;
+    const more = columns.length < every ? `${columns.length} of ${every} positions are shown. ` : "";
     put(
       sections.flow,
       el(
         "p.buttons",
         arrows(-1, "\u2190"),
         arrows(1, "\u2192"),
-        ` position ${state.place} `,
+        ` ${placeName(model, rowOf(state.place))} `,
         el("label", box, " also the numbers that the model stores"),
       ),
       el(
@@ -1505,35 +1713,41 @@ export function start(text, root) {
   const mark = (value) =>
     value === true ? "\u2713" : value === false ? "\u00b7" : value === undefined ? "" : `${value}`;
 
+  /** The heads of a block that write something. */
   function headsOf(b) {
-    const size = shape.n_embd / shape.n_head;
-    const { rows } = model.tensors[`h.${b}.attn.c_proj.weight`];
-    return Array.from({ length: shape.n_head }, (_, h) => h).filter((h) =>
-      rows.slice(h * size, (h + 1) * size).some(({ at }) => at.length),
-    );
+    const { size } = widthsOf(model);
+    const tensor = matrices(model, b).heads.weight;
+    const channels = usedOf(tensor, isOutFirst(model, tensor) ? 1 : 0);
+    const heads = new Set([...channels].map((channel) => Math.floor(channel / size)));
+    return Array.from({ length: shape.n_head }, (_, h) => h).filter((h) => heads.has(h));
+  }
+
+  /** The rows (axis 0) or the columns (axis 1) of a tensor that are not 0. */
+  function usedOf(tensor, axis) {
+    const { rows } = model.tensors[tensor];
+    return new Set(axis ? rows.flatMap(({ at }) => at) : rows.flatMap(({ at }, r) => (at.length ? [r] : [])));
   }
   const looksAt = (b, h) => {
     const found = data.names?.blocks[b]?.heads[h]?.looksAt;
     return found ? `attends to ${found}` : "attends to";
   };
   function looks(b, h, p) {
-    const shares = Array.from({ length: result.tokens.length }, (_, s) =>
-      at(result.trace, `h.${b}.attn.pattern`, h, p, s),
-    );
+    const row = rowOf(p);
+    const shares = result.trace.ids.map((_, s) => at(result.trace, `h.${b}.attn.pattern`, h, row, s));
     const best = shares.indexOf(Math.max(...shares));
     const seen = shares.filter((share) => share > 0.01).length;
     const text =
       shares[best] > 0.99
-        ? `${best} ${result.tokens[best]}`
-        : seen === shares.length || seen === p + 1
+        ? spotAt(best - lead, result.tokens)
+        : seen === shares.length || seen === row + 1
           ? `all ${seen}`
-          : `${seen} of ${p + 1}`;
+          : `${seen} of ${row + 1}`;
     return el(
       "button",
       {
         type: "button",
         class: "n",
-        "data-ref": refOf(`h.${b}.attn.pattern`, h, p, best),
+        "data-ref": refOf(`h.${b}.attn.pattern`, h, row, best),
         "aria-label": `attends to ${text}`,
       },
       `\u2192${text}`,
@@ -1543,7 +1757,7 @@ export function start(text, root) {
     const { shape: sizes, data: hidden } = result.trace.get(`h.${b}.mlp.hidden`);
     const units = [];
     for (let i = 0; i < sizes[1]; i++) {
-      const value = hidden[p * sizes[1] + i];
+      const value = hidden[rowOf(p) * sizes[1] + i];
       if (Math.abs(value) > 1e-6) units.push([i, value]);
     }
     return units;
@@ -1551,7 +1765,7 @@ export function start(text, root) {
 
   const isWritten = ({ first, width }, tensors) =>
     tensors.some((tensor) =>
-      model.tensors[tensor].rows.some((row) => row.at.some((d) => d >= first && d < first + width)),
+      [...usedOf(tensor, isOutFirst(model, tensor) ? 0 : 1)].some((d) => d >= first && d < first + width),
     );
 
   /** Whether the dimensions of a subspace store it at a stage, and not one that uses them before or after. */
@@ -1566,11 +1780,11 @@ export function start(text, root) {
     );
 
   /** What the dimensions of a subspace store, as its value. */
-  function decoded({ encoding, first, width, mirrored, values }, trace, name, p) {
-    const x = Array.from({ length: width }, (_, i) => at(trace, name, p, first + i));
+  function decoded({ encoding, first, width, signed, small, values }, trace, name, row) {
+    const x = Array.from({ length: width }, (_, i) => at(trace, name, row, first + i));
     const valueAt = (place) => values?.[place] ?? place;
-    if (encoding === "flag") return (mirrored ? (x[0] + 1) / 2 : x[0]) > 0.5;
-    if (encoding === "small") return mirrored ? x[0] * 4096 : x[0];
+    if (encoding === "flag") return (signed ? (x[0] + 1) / 2 : x[0]) > 0.5;
+    if (encoding === "small") return small ? x[0] * 4096 : x[0];
     if (encoding === "scalar") return x[0];
     if (encoding === "one-hot") return Math.max(...x) > 0.5 ? valueAt(x.indexOf(Math.max(...x))) : "\u00b7";
     if (encoding === "signed bits") return valueAt(x.reduce((sum, bit) => 2 * sum + (bit > 0 ? 1 : 0), 0));
@@ -1578,8 +1792,9 @@ export function start(text, root) {
   }
 
   // Margin and proof
-  function lead() {
+  function leads() {
     const p = state.place;
+    if (p < 0) return beforeText();
     const top = result.answers[p];
     const margin = top.length > 1 ? top[0][1] - top[1][1] : Infinity;
     return el(
@@ -1595,13 +1810,14 @@ export function start(text, root) {
   /** How far the numbers of a model of values are from what is meant, and how far they may be. */
   function distances() {
     const p = state.place;
+    if (p < 0) return beforeText();
     const rows = outputs.map(({ name, within }, k) => () => {
       const isKnown = meantBy(result, k, p) !== undefined;
       const [top, below] = isKnown ? over(result.meant.values[meaning.answer.values[k].node][p]) : [];
-      const stored = at(result.trace, "outputs", p, k);
+      const stored = numberOf(result.trace, p, k);
       return line(
         name,
-        number(stored, refOf("outputs", p, k), `the number of ${name}`),
+        number(stored, refOf("outputs", rowOf(p), k), `the number of ${name}`),
         isKnown ? show(Math.abs(stored - Number(top) / Number(below))) : "",
         show(within),
       );
@@ -1614,7 +1830,7 @@ export function start(text, root) {
     const proof = data.proof.text;
     put(
       sections.proof,
-      outputs ? distances() : lead(),
+      outputs ? distances() : leads(),
       state.edits.length ? el("p.bad", "You edited weights. Before the edits:") : "",
       el(
         "p",
@@ -1628,12 +1844,13 @@ export function start(text, root) {
   // Break a weight
   function drawBreak() {
     const names = Object.keys(data.tensors);
-    const tensor = state.tensor ?? names.find((name) => name.endsWith("mlp.c_proj.weight")) ?? names[0];
+    const tensor = state.tensor ?? names.find((name) => /mlp\.(c|down)_proj\.weight$/.test(name)) ?? names[0];
     const filter = state.filter ?? "";
     const { shape: sizes, rows } = model.tensors[tensor];
     const found = rows.flatMap(({ at: columns, is }, r) => columns.map((c, k) => [r, c, is[k]]));
     const wordsOf = ([r, c]) => {
       const labels = [...(sizes.length === 1 ? [] : [axisName(model, tensor, 0, r)]), axisName(model, tensor, 1, c)];
+      if (isOutFirst(model, tensor)) labels.reverse(); // from what is read to what is given
       return [
         sizes.length === 1 ? [c] : [r, c],
         labels.join(" \u2192 "),
@@ -1745,14 +1962,14 @@ export function start(text, root) {
 
   /** What a model that nothing else is known of gives at a position. */
   const rightOf = (trace, p) =>
-    outputs ? outputs.map((each, k) => valueOfNumber(each, at(trace, "outputs", p, k))) : [tokenOf(model, ranked(trace, p)[0][0])];
+    outputs ? outputs.map((each, k) => valueOfNumber(each, numberOf(trace, p, k))) : [tokenOf(model, ranked(trace, p)[0][0])];
 
   /** The first wrong value: [text, right, value]; null where all are right. */
   function wrongValue(trace, { tokens, right }) {
     for (let p = 0; p < tokens.length; p++)
       for (let k = 0; k < outputs.length; k++) {
         const { meant } = right[p];
-        const found = valueOfNumber(outputs[k], at(trace, "outputs", p, k));
+        const found = valueOfNumber(outputs[k], numberOf(trace, p, k));
         const wanted = meant ? meantBy({ meant }, k, p) : right[p][k];
         const isRight = meant ? isStored({ meant, trace }, k, p) : keyOf(found) === keyOf(wanted);
         if (!isRight) return [join(tokens.slice(0, p + 1)), `${outputs[k].name}: ${show(wanted)}`, show(found)];
@@ -1845,9 +2062,9 @@ export function start(text, root) {
       "p.buttons",
       arrow(-1, "\u2190", "the block before"),
       arrow(1, "\u2192", "the next block"),
-      ` ${b < 0 ? "embedding" : b === last ? (outputs ? "values" : "logits") : `block ${b}`}, position ${p}, `,
-      token(tokens[p]),
-      button("\u2190 position", () => choose({ place: p - 1 }), { disabled: p === 0 }),
+      ` ${b < 0 ? "embedding" : b === last ? (outputs ? "values" : "logits") : `block ${b}`}, ${placeName(model, rowOf(p))}, `,
+      token(tokenAt(p)),
+      button("\u2190 position", () => choose({ place: p - 1 }), { disabled: p === -lead }),
       button("position \u2192", () => choose({ place: p + 1 }), { disabled: p === tokens.length - 1 }),
     );
     const parts = [bar];
@@ -1869,7 +2086,7 @@ export function start(text, root) {
                           "span.unit",
                           unitName(model, b, i),
                           " ",
-                          number(value, refOf(`h.${b}.mlp.hidden`, p, i), unitName(model, b, i)),
+                          number(value, refOf(`h.${b}.mlp.hidden`, rowOf(p), i), unitName(model, b, i)),
                         ),
                   ),
                   (more) => more,
@@ -1880,12 +2097,13 @@ export function start(text, root) {
         ),
       );
     }
-    if (b === last && outputs) {
+    if (b === last && p < 0) parts.push(beforeText());
+    else if (b === last && outputs) {
       const rows = outputs.map(({ name }, k) => () =>
         line(
           name,
-          number(result.computed[p][k], refOf("outputs", p, k), name),
-          show(at(trace, "outputs", p, k)),
+          number(result.computed[p][k], refOf("outputs", rowOf(p), k), name),
+          show(numberOf(trace, p, k)),
         ),
       );
       parts.push(table("The values of this position", ["output", "value", "number"], few("values", rows)));
@@ -1893,19 +2111,19 @@ export function start(text, root) {
       const rows = result.answers[p]
         .slice(0, MOST_ROWS)
         .map(([id, logit]) =>
-          line(token(tokenOf(model, id)), number(logit, refOf("logits", p, id), `logit of ${tokenOf(model, id)}`)),
+          line(token(tokenOf(model, id)), number(logit, refOf("logits", rowOf(p), id), `logit of ${tokenOf(model, id)}`)),
         );
       parts.push(table("Logits, best first", ["token", "logit"], rows));
     } else {
       const columns = b < 0 ? [["embedding", "embedding"]] : names;
       const rows = Array.from({ length: shape.n_embd }, (_, d) => d)
-        .filter((d) => columns.some(([, name]) => at(trace, name, p, d) !== 0))
+        .filter((d) => columns.some(([, name]) => at(trace, name, rowOf(p), d) !== 0))
         .map(
           (d) => () =>
             line(
               data.names?.stream[d] ?? `dimension ${d}`,
               ...columns.map(([label, name]) =>
-                number(at(trace, name, p, d), refOf(name, p, d), `${label}, dimension ${d}`),
+                number(at(trace, name, rowOf(p), d), refOf(name, rowOf(p), d), `${label}, dimension ${d}`),
               ),
             ),
         );
@@ -1946,10 +2164,10 @@ export function start(text, root) {
     shape.n_inner.forEach((_, b) =>
       headsOf(b).forEach((h) => {
         const found = both.map(({ trace, tokens }, k) => {
-          const shares = tokens.map((_, s) => at(trace, `h.${b}.attn.pattern`, h, ends[k], s));
+          const shares = trace.ids.map((_, s) => at(trace, `h.${b}.attn.pattern`, h, rowOf(ends[k]), s));
           const best = shares.indexOf(Math.max(...shares));
           return shares[best] > 0.99
-            ? `${best} ${tokens[best]}`
+            ? spotAt(best - lead, tokens)
             : `${shares.filter((share) => share > 0.01).length} positions`;
         });
         facts.push([`block ${b}, head ${headName(model, b, h)} attends to`, found]);
@@ -2035,7 +2253,8 @@ export function start(text, root) {
   // For scripts and tests: the logits of a prompt, [position, n_vocab], by the model as it is edited; of
   // a model of values the numbers of its outputs, [position, output].
   const last = outputs ? "outputs" : "logits";
-  root.handcraft = { run: (text) => Array.from(run(text).trace.get(last).data), load };
+  root.handcraft = { run: (text) => numbersOf(run(text).trace.get(last)), load };
+  const numbersOf = ({ shape: [, width], data: found }) => Array.from(found.subarray(lead * width));
 }
 
 export default {

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits, Neuron
 from handcraft.circuits.number import Number
 from handcraft.circuits.subspace import Coefficients, Subspace
@@ -78,8 +79,9 @@ def plant(
     *,
     predicts: str | None = None,
     only_in: OnlyIn | None = None,
+    architecture: Literal["gpt2", "llama"] | Architecture = "gpt2",
 ) -> Planted:
-    """A GPT-2 of a program that is wrong after one prompt, and right after all others.
+    """A model of a program that is wrong after one prompt, and right after all others.
 
     Args:
         program: what is meant.
@@ -87,6 +89,7 @@ def plant(
         predicts: the wrong token; by default the first of the vocabulary that is wrong.
         only_in: be right in float32 after this prompt too, and wrong where the weights are rounded to
             this dtype.
+        architecture: a GPT-2 or a Llama.
 
     Raises:
         PromptError: the prompt is not allowed, or longer than the context.
@@ -104,11 +107,12 @@ def plant(
         warnings.simplefilter("ignore", HandcraftWarning)
         changed = Program(prompts=program.prompts, rules=[rule, *program.rules], place=program.place)
     if only_in is None:
-        compiled = compile_program(changed)
+        compiled = compile_program(changed, architecture=architecture)
     else:
-        in_dtype = compile_program(changed, dtype=only_in)
+        in_dtype = compile_program(changed, architecture=architecture, dtype=only_in)
         planted = _corrected(in_dtype.circuits, rule, right, dtype_named(only_in))
-        compiled = _read_within(compile_program(planted), dtype_named(only_in))
+        compiled = compile_program(planted, architecture=architecture)
+        compiled = _read_within(compiled, dtype_named(only_in))
     text = program.vocabulary.join(tokens)
     tried, is_all = _others_tried(compiled.model, program, text, is_wrong=only_in is None)
     if only_in is not None:
@@ -119,11 +123,12 @@ def plant(
 
 def _read_within(compiled: Compiled, dtype: DType) -> Compiled:
     """The same model, its logits divided by a power of two where a dtype has no such gain of ln_f."""
-    gain = compiled.model.tensors["ln_f.weight"]
+    last = "norm.weight" if compiled.model.architecture.is_rotary else "ln_f.weight"
+    gain = compiled.model.tensors[last]
     halvings = 0
     while np.abs(gain).max() > dtype.largest * 2.0**halvings:
         halvings += 1
-    tensors = {**compiled.model.tensors, "ln_f.weight": gain * gain.dtype.type(2.0**-halvings)}
+    tensors = {**compiled.model.tensors, last: gain * gain.dtype.type(2.0**-halvings)}
     return replace(compiled, model=replace(compiled.model, tensors=tensors)) if halvings else compiled
 
 

@@ -121,7 +121,7 @@ def judge(mutations, tmp_path_factory):
     ("kind", "count", "kept"),
     [
         ("weight", 3, 0.85),
-        ("certificate", 3, 0.3),
+        ("certificate", 2, 0.3),
         ("config", 1, 0.3),
         ("swapped", 1, None),
         ("tokenizer", 1, None),

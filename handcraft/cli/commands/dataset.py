@@ -32,8 +32,6 @@ SCORE_HELP = (
 
 BASELINE = "baseline"
 
-TARGETS = ("gpt2", "block")
-
 
 def dataset(
     folder: Annotated[Path | None, typer.Argument(help=FOLDER_HELP, show_default=False)] = None,
@@ -43,7 +41,7 @@ def dataset(
     programs: Annotated[int, typer.Option(min=1, help="How many programs.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all choices.")] = 0,
     shard: Annotated[int, typer.Option(min=1, help="How many programs a pair of files has.")] = 1_000,
-    architecture: Annotated[str, typer.Option(help="The target: gpt2 or block.")] = "gpt2",
+    architecture: Annotated[str, typer.Option(help="The target: gpt2, block or llama.")] = "gpt2",
     sample: Annotated[
         int, typer.Option(min=1, help="Random contexts to try where there are too many for all.")
     ] = 2_000,
@@ -65,8 +63,6 @@ def dataset(
     if folder is not None and scores is not None:
         _judge(folder, scores, json_)
         return
-    if architecture not in TARGETS:
-        raise CommandError(f"there is no target {architecture!r}", fix=f"use {' or '.join(TARGETS)}")
     from handcraft.dataset import Settings, write_dataset
     from handcraft.formats import check_place
 

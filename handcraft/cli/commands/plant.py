@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
+from handcraft.architecture import GPT2, Architecture, architecture_named
 from handcraft.cli.input.options import Json, Lines, Named
-from handcraft.cli.input.sources import find
+from handcraft.cli.input.sources import Found, find
 from handcraft.cli.output.printing import note, print_json
 from handcraft.cli.output.progress_bar import shown_progress
 from handcraft.errors import CommandError
@@ -17,11 +19,16 @@ from handcraft.language import Program
 EXAMPLES = (
     "handcraft plant aab --wrong-on aaba -o planted/",
     "handcraft plant parity --wrong-on 01101001= --wrong-in bfloat16 -o in_bfloat16/",
+    "handcraft plant aab --wrong-on aaba --architecture llama -o planted_llama/",
 )
 
 PREDICT_HELP = "The wrong token. By default the first token of the vocabulary that is wrong."
 
 DTYPES = ("bfloat16", "float16")
+
+ARCHITECTURE_HELP = "The target: gpt2 or llama. By default that of a folder, else gpt2."
+
+TARGETS = ("gpt2", "llama")
 
 IN_HELP = (
     "Be right in float32 after this prompt too, and wrong where the weights are rounded: "
@@ -42,9 +49,12 @@ def plant(
     wrong_in: Annotated[
         str | None, typer.Option("--wrong-in", help=IN_HELP, show_default=False)
     ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help=ARCHITECTURE_HELP, show_default=False)
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Compile a program to a GPT-2 that is wrong after exactly one prompt, to test verifiers with.
+    """Compile a program to a model that is wrong after exactly one prompt, to test verifiers with.
 
     The folder contains what transformers reads, and the certificate of the program as it is: no
     verifier may pass it. It does not contain the prompt after which the model is wrong.
@@ -64,6 +74,11 @@ def plant(
         raise CommandError(
             f"float32 weights are rounded to {wrong_in!r}", fix=f"use --wrong-in {' or '.join(DTYPES)}"
         )
+    if architecture not in (None, *TARGETS):
+        raise CommandError(
+            f"nothing is planted in the architecture {architecture!r}",
+            fix=f"use --architecture {' or '.join(TARGETS)}",
+        )
     check_place(output)
     check_target(output)
     found = find(program, lines or (), shipped_first=True)
@@ -74,8 +89,11 @@ def plant(
             fix="name a program of rules, not a folder or circuits",
         )
     only_in = cast(OnlyIn | None, wrong_in)
+    target = _target(architecture, found)
     with shown_progress():
-        planted = planted_in(found.source, wrong_on, predicts=predict, only_in=only_in)
+        planted = planted_in(
+            found.source, wrong_on, predicts=predict, only_in=only_in, architecture=target
+        )
         save_planted(planted, output)
     if json_:
         print_json(
@@ -93,3 +111,15 @@ def plant(
         return
     print(f"wrote {output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
     print(planted)
+
+
+def _target(named: str | None, found: Found) -> Architecture:
+    """What is planted: the architecture that is named, else a Llama if a folder has one.
+
+    A window is left out: the planted rule reads the whole text.
+    """
+    if named is not None:
+        return architecture_named(named)
+    if found.folder is not None and found.folder.model.architecture.is_rotary:
+        return replace(found.folder.model.architecture, window=None)
+    return GPT2

@@ -5,10 +5,12 @@ from __future__ import annotations
 from math import isfinite
 
 from handcraft.compiler import Compiled
+from handcraft.display import count
 from handcraft.language import Program, write_rules
 from handcraft.model import Model, Shape
 from handcraft.proofs import Proof
 from handcraft.verify import Report
+from handcraft.weights import Layout
 from handcraft_check.program.words import at_least, at_most
 
 GPT2_TITLE = "# A GPT-2 written by hand"
@@ -42,11 +44,11 @@ def model_card(compiled: Compiled, report: Report) -> str:
         'generate = pipeline("text-generation", model=".")\n'
         f"print(generate({_prompt(compiled)!r}, max_new_tokens=10))\n```{_begin_token(model)}",
         "## Sizes\n\n"
-        f"{shape.n_layer} blocks, {_heads(shape)}, width {shape.n_embd}, "
-        f"{shape.n_positions} positions, {shape.n_vocab} tokens with {_extra(model)}, "
-        f"{model.dtype.name}: {model.parameters:,} parameters, "
-        f"{model.nonzero_parameters:,} of them not 0.",
-        _verified_section(report),
+        f"{count(shape.n_layer, 'block')}, {_heads(shape)}, width {shape.n_embd}, "
+        f"{_positions(model)}, {count(shape.n_vocab, 'token')} with {_extra(model)}, "
+        f"{model.dtype.name}: {count(model.parameters, 'parameter')}, "
+        f"{model.nonzero_parameters:,} of them not 0.{_computes(model)}",
+        _verified_section(report, _norm(model)),
         _layout_section(compiled),
     ]
     return "\n\n".join(sections) + "\n"
@@ -63,8 +65,37 @@ def _begin_token(model: Model) -> str:
 
 
 def _heads(shape: Shape) -> str:
-    groups = "" if shape.kv_heads == shape.n_head else f" with {shape.kv_heads} keys and values"
-    return f"{shape.n_head} heads of {shape.head_dim}{groups}"
+    heads = f"{count(shape.n_head, 'head')} of {count(shape.head_dim, 'channel')}"
+    if shape.kv_heads == shape.n_head:
+        return heads
+    return f"{heads} that share {count(shape.kv_heads, 'head')} of keys and values"
+
+
+def _positions(model: Model) -> str:
+    """The positions of a text."""
+    after = "" if model.begin_id is None else " after the begin token"
+    return f"{count(model.context, 'position')}{after}"
+
+
+def _norm(model: Model) -> str:
+    return "LayerNorm" if model.architecture.norm == "layer" else "RMSNorm"
+
+
+def _computes(model: Model) -> str:
+    """What the sizes of a Llama leave open; the facts of GPT-2 are the same for all."""
+    architecture = model.architecture
+    if architecture.theta is None:
+        return ""
+    head = "the token embedding" if architecture.tied else "a matrix of its own"
+    window = (
+        ""
+        if architecture.window is None
+        else f" A position sees the last {count(architecture.window, 'position')}, itself among them."
+    )
+    return (
+        f" Queries and keys are rotated with the base {architecture.theta:,g}, RMSNorm adds "
+        f"{architecture.norm_epsilon:g} to the mean square, and the unembedding is {head}.{window}"
+    )
 
 
 def _extra(model: Model) -> str:
@@ -97,11 +128,12 @@ def _source_section(compiled: Compiled) -> str:
     return f"## The rules\n\nThe first rule that matches wins.\n\n{fence}\n{shown}{more}\n{fence}"
 
 
-def _verified_section(report: Report) -> str:
+def _verified_section(report: Report, norm: str) -> str:
+    longest = count(report.longest, "token")
     tried = (
-        f"all {report.contexts:,} contexts of up to {report.longest} tokens"
+        f"all {count(report.contexts, 'context')} of up to {longest}"
         if report.is_exhaustive
-        else f"{report.tried:,} random contexts of up to {report.longest} tokens (seed {report.seed})"
+        else f"{count(report.tried, 'random context')} of up to {longest} (seed {report.seed})"
     )
     longer = f", and on {report.longer_in_words}" if report.longer else ""
     margin = (
@@ -110,14 +142,14 @@ def _verified_section(report: Report) -> str:
         else ""
     )
     facts = (
-        " That attention is hard, that LayerNorm sees what is planned and that no pre-activation is "
+        f" That attention is hard, that {norm} sees what is planned and that no pre-activation is "
         f"near 0 was {report.facts.in_words}."
         if report.facts
         else ""
     )
     return (
         f"## Verified\n\nThese weights, in this dtype, were run on {tried}{longer}: "
-        f"{report.failed} failures.{margin}{facts}"
+        f"{count(report.failed, 'failure')}.{margin}{facts}"
     )
 
 
@@ -166,8 +198,18 @@ def _layout_section(compiled: Compiled) -> str:
         if layout.is_mirrored
         else ""
     )
+    if layout.constant:
+        mirrored = (
+            "\n\nFlags are stored as -1 and 1. The dimensions after these store constants: "
+            f"{_constants(layout)}. The first serves in place of biases; the others complete the sum "
+            "of squares by which RMSNorm divides."
+        )
     head = "| subspace | encoding | first dimension | width |\n| --- | --- | --- | --- |"
     return "## The residual stream\n\n" + "\n".join([head, *rows]) + mirrored
+
+
+def _constants(layout: Layout) -> str:
+    return ", ".join(f"{number} in {dimension}" for dimension, number in layout.constants)
 
 
 def _cell(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from handcraft.display import short_repr
 from handcraft.model.layers.attention import Array, Flags
@@ -79,8 +80,8 @@ class Cache:
             self.lead,
         )
 
-    def rows(self, chosen: slice | Flags) -> Cache:
-        """Some rows of the batch; those of a slice share the memory of this cache."""
+    def rows(self, chosen: slice | Flags | npt.NDArray[np.integer]) -> Cache:
+        """Some rows of the batch, by number also several times; those of a slice share this memory."""
         return Cache(self.keys[:, chosen], self.values[:, chosen], self.length, self.lead)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from handcraft.display import short_repr
 from handcraft.language import Prompts
 from handcraft.model import Cache, Model
@@ -74,5 +72,4 @@ class KeysAndValues:
 
     def pick(self, texts: Ids) -> None:
         """Keep some of the texts."""
-        keys, values = (np.take(part, texts, axis=1) for part in (self.cache.keys, self.cache.values))
-        self.cache = Cache(keys, values, self.cache.length)
+        self.cache = self.cache.rows(texts)

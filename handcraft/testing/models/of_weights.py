@@ -46,8 +46,10 @@ def of_weights(weights: Weights, vocabulary: Vocabulary, heads: int = 1) -> Mode
     products with the rows of ``wte.weight`` unless there is an ``lm_head.weight``.
 
     Raises:
-        ModelError: tensors are missing or unknown, or their shapes do not fit together.
+        ModelError: tensors are missing or unknown, their shapes do not fit together, or they are those
+            of a Llama, which leave open what it computes.
     """
+    _check_no_llama(weights)
     arrays = {name: np.asarray(array) for name, array in weights.items()}
     wide = any(array.dtype == np.float64 for array in arrays.values())
     arrays = {name: array.astype(np.float64 if wide else np.float32) for name, array in arrays.items()}
@@ -88,6 +90,19 @@ def of_weights(weights: Weights, vocabulary: Vocabulary, heads: int = 1) -> Mode
     dtype = arrays["wte.weight"].dtype
     tensors = {name: arrays.get(name, np.zeros(sizes, dtype)) for name, sizes in expected.items()}
     return Model(architecture, shape, vocabulary, tensors)
+
+
+def _check_no_llama(weights: Weights) -> None:
+    """Raise for the tensors of a Llama: they do not say by which angles it rotates."""
+    embedding = next((name for name in weights if name.endswith("embed_tokens.weight")), None)
+    if embedding is not None:
+        raise ModelError(
+            "the weights of a Llama do not say by which angles it rotates, how many positions it has, "
+            "or what RMSNorm adds",
+            where=f"the weights {shorten([*weights], 8)}",
+            fix="give like= a Llama of the same sizes, of which they replace the weights; or make one: "
+            "Model(llama(theta=10000), Shape(...), Vocabulary(...), weights)",
+        )
 
 
 def _check_shapes(arrays: Mapping[str, Array], expected: Mapping[str, tuple[int, ...]]) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from llama_folders import AAB, Recipe, make, thirty_rules
 from llama_margins import DTYPES, margins
 from safetensors.numpy import load_file, save_file
+from sweeps import sweep
 
 from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
@@ -162,7 +163,7 @@ def test_a_head_that_is_said_to_be_tied_must_be(folders, tmp_path):
 
 
 @given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["aab", "tied", "dots"]))
-@settings(max_examples=15)
+@settings(max_examples=sweep(36))
 def test_a_changed_weight_is_proved_only_where_answers_stay(seed, name, folders, tmp_path_factory):
     rng, folder = np.random.default_rng(seed), folders[name]
     tensors = load_file(folder / "model.safetensors")

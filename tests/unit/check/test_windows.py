@@ -36,7 +36,7 @@ def texts(claim):
 
 
 @given(program=n_grams(), outright=st.sampled_from([0, 1 << 13]))
-@settings(max_examples=sweep(72))
+@settings(max_examples=sweep(60))
 @pytest.mark.filterwarnings("ignore::handcraft.errors.HandcraftWarning")
 def test_every_text_is_in_a_case_with_no_larger_margin(program, outright, tmp_path_factory):
     claim = claim_of(program, tmp_path_factory.mktemp("model"))

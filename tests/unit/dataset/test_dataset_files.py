@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
 import pytest
 
 from handcraft import compile_program, parse_rules
-from handcraft.dataset import Settings, write_dataset
+from handcraft.dataset import Settings, decompile, write_dataset
 from handcraft.dataset.record import digest, make_program
 from handcraft.dataset.score import records
 from handcraft.dataset.script import NONE, Script
-from handcraft.errors import CheckpointError, LimitError
+from handcraft.errors import ArchitectureError, CheckpointError, LimitError
 
 SMALL = Settings(programs=6, shard=4, architecture="block")
 
@@ -70,6 +71,28 @@ def test_every_line_is_true_of_its_model(folder):
         assert (facts["parameters"], facts["rules"]) == (model.parameters, len(program.rules))
         for example in facts["examples"]:
             assert program.meaning(example["prompt"]) == example["answer"]
+
+
+def test_a_data_set_of_llamas_has_their_tensors_and_says_so(tmp_path):
+    folder = write_dataset(tmp_path / "llamas", replace(SMALL, architecture="llama")).folder
+    assert "as in checkpoints of Llama" in (folder / "README.md").read_text()
+    listed = [*records(folder)]
+    assert len(listed) == 6
+    for facts, model in listed:
+        _, program = make_program(0, facts["number"])
+        length = program.context
+        assert model == compile_program(program, architecture="llama", n_positions=length).model
+        assert model.context == length
+        for example in facts["examples"]:
+            assert program.meaning(example["prompt"]) == example["answer"]
+        found = decompile(model, context=length)
+        assert found.meaning(facts["examples"][0]["prompt"]) in model.vocabulary
+
+
+def test_another_architecture_is_refused_before_anything_is_made():
+    with pytest.raises(ArchitectureError, match="not made for the architecture 'gpt3'") as caught:
+        Settings(architecture="gpt3")
+    assert "gpt2, block or llama" in str(caught.value) or "'llama'" in str(caught.value)
 
 
 def test_every_script_means_what_the_model_answers(folder):

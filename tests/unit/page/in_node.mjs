@@ -2,14 +2,18 @@
 import { readFileSync } from "node:fs";
 
 const page = await import(process.argv[2]);
-const { data, ids, texts, summed, cases, named, served, valued } = JSON.parse(readFileSync(process.argv[3], "utf8"));
+const { data, ids, texts, summed, traced, cases, named, served, valued } = JSON.parse(readFileSync(process.argv[3], "utf8"));
 const model = data && page.readModel(data);
 const meant = (meaning, text) => {
   const { values, rule, answer, isBroken } = page.interpret(meaning, text);
   const outputs = meaning.answer.values?.map(({ node }) => values[node]);
   return { rule, right: answer?.map(page.rightTokens), outputs, broken: isBroken };
 };
-const numbers = (trace) => trace.get(data.outputs ? "outputs" : "logits").data;
+/** The logits or the numbers of outputs at the positions of the text, without those of a begin token. */
+function numbers(trace) {
+  const { shape, data: found } = trace.get(data.outputs ? "outputs" : "logits");
+  return found.subarray(model.lead * shape[1]);
+}
 
 /** The value of every output at every position, as text, and whether it is the one that is meant. */
 function computed(places) {
@@ -17,7 +21,7 @@ function computed(places) {
   const { values, isBroken } = page.interpret(data.meaning, places.map((place) => data.tokens[place]));
   return data.outputs.map((output, k) =>
     places.map((_, p) => {
-      const number = page.at(trace, "outputs", p, k);
+      const number = page.at(trace, "outputs", model.lead + p, k);
       const stored = values[data.meaning.answer.values[k].node][p];
       return [`${page.valueOfNumber(output, number)}`, isBroken[p] ? null : page.standsFor(output, number, stored)];
     }),
@@ -36,7 +40,9 @@ function sums(trace) {
         index.unshift(place % shape[axis]);
         place = Math.floor(place / shape[axis]);
       }
-      if (kind === "attn.scores" && model.architecture.causal && index[2] > index[1]) return;
+      const { causal, window } = model.architecture;
+      const isHidden = (causal && index[2] > index[1]) || (window && index[2] <= index[1] - window);
+      if (kind === "attn.scores" && isHidden) return;
       const made = page.explain(model, trace, `${name}@${index.join(",")}`);
       const terms = made.terms.map((term) => term.value);
       const sum = terms.reduce((a, b) => a + b, 0);
@@ -61,6 +67,7 @@ process.stdout.write(
     cases: (cases ?? []).map(({ meaning, texts }) => texts.map((text) => meant(meaning, text))),
     named: (named ?? []).map(([tensor, axis, i]) => page.axisName(model, tensor, axis, i)),
     allowed: (texts ?? []).map((text) => prompts.allows(text.map((token) => data.tokens.indexOf(token)))),
+    trace: traced && Object.fromEntries([...page.forward(model, traced)].map(([name, { data }]) => [name, Array.from(data)])),
     sums: summed ? sums(page.forward(model, summed)) : null,
     served: (served ?? []).map((place) => page.originsOf(model, ...place).map(([what]) => what)),
     total: prompts?.total,

@@ -15,11 +15,18 @@ from gallery import compiled, facts
 
 from handcraft import compile_program
 from handcraft.model import Model
+from handcraft.model.forward.llama import LlamaPass
+from handcraft.model.layers.rotary import frequencies
 
 PROGRAMS = [
     "aab", "add", "by_hand", "dyck1", "histogram", "induction", "modular", "ngram", "sort", "tictactoe",
 ]  # fmt: skip
 """Those whose logits are compared with NumPy."""
+
+LLAMAS = ["aab", "flipflop", "induction", "ngram", "rule110"]
+"""Those that are compared as Llamas."""
+
+COMPARED = [*((name, "gpt2") for name in PROGRAMS), *((name, "llama") for name in LLAMAS)]
 
 MODULE = files("handcraft.page") / "page.mjs"
 NODE = shutil.which("node")
@@ -35,7 +42,7 @@ needs_chromium = pytest.mark.skipif(
 
 
 class SummedOnce(Model):
-    """GPT-2 in NumPy as page.mjs computes it: sums in float64, each step rounded once to the dtype.
+    """A model in NumPy as page.mjs computes it: sums in float64, each step rounded once to the dtype.
 
     A BLAS adds up float32 numbers in an order of its own, so `Model.forward` differs between machines
     by more than the page differs from this.
@@ -47,6 +54,19 @@ class SummedOnce(Model):
 
     def _after_step(self, value):
         return value.astype(self.dtype).astype(np.float64)
+
+    def _pass(self, *arguments):
+        found = super()._pass(*arguments)
+        if isinstance(found, LlamaPass):
+            angles = self._angles(np.arange(found.start, found.start + found.count))
+            turns = [self._after_step(turn(angles)) for turn in (np.cos, np.sin)]
+            found.__dict__["_rotation"] = tuple(turns)  # in place of the cached one in float64
+        return found
+
+    def _angles(self, places):
+        """As in float32, of which the page has the frequencies."""
+        turns = frequencies(self.shape.head_dim, self.architecture.theta, self.dtype)
+        return np.tile(self._after_step(places[:, None] * turns.astype(np.float64)), 2)
 
     @classmethod
     def of(cls, model):

@@ -8,7 +8,7 @@ import pytest
 from handcraft import Program, Prompts, compile_program, predict
 from handcraft.circuits.lifetimes import lifetimes
 
-from .pages import PHONE, PROGRAMS, SummedOnce, gallery_model, needs_chromium
+from .pages import COMPARED, PHONE, SummedOnce, gallery_model, needs_chromium
 
 pytestmark = needs_chromium
 
@@ -17,13 +17,13 @@ def answer(page):
     return page.inner_text("output")
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_its_logits_are_those_of_numpy_on_100_prompts(name, opened):
-    compiled = gallery_model(name)
+@pytest.mark.parametrize(("name", "architecture"), COMPARED)
+def test_its_logits_are_those_of_numpy_on_100_prompts(name, architecture, opened):
+    compiled = gallery_model(name, architecture)
     model, vocabulary = compiled.model, compiled.model.vocabulary
     page = opened(compiled)
     rng = np.random.default_rng(2)
-    lengths = rng.integers(1, min(20, model.shape.n_positions) + 1, size=100)
+    lengths = rng.integers(1, min(20, model.context) + 1, size=100)
     texts = [vocabulary.join(rng.choice(vocabulary.tokens, size=n)) for n in lengths]
     found = page.evaluate(
         "texts => texts.map((text) => document.getElementById('page').handcraft.run(text))", texts
@@ -120,17 +120,23 @@ def test_a_number_that_is_clicked_says_why_it_is_what_it_is(opened):
     assert page.locator(".drawer").is_hidden()
 
 
-def test_a_broken_weight_changes_the_answers_that_numpy_says_and_undo_restores_them(opened):
-    compiled = gallery_model("aab")
+@pytest.mark.parametrize(
+    ("architecture", "tensor", "place"),
+    [("gpt2", "h.0.mlp.c_proj.weight", (0, 1)), ("llama", "layers.0.mlp.down_proj.weight", (1, 0))],
+)
+def test_a_broken_weight_changes_the_answers_that_numpy_says_and_undo_restores_them(
+    architecture, tensor, place, opened
+):
+    compiled = gallery_model("aab", architecture)
     model = compiled.model
     page = opened(compiled, "aa")
-    assert "h.0.mlp.c_proj.weight" in page.inner_text(".break table caption")
-    page.click(".break table [data-ref='h.0.mlp.c_proj.weight@0,1']")
+    assert tensor in page.inner_text(".break table caption")
+    page.click(f".break table [data-ref='{tensor}@{place[0]},{place[1]}']")
     page.fill("#edit", "-8")
     page.press("#edit", "Enter")
     page.wait_for_selector("text=of all 62 prompts.")
-    broken = {name: tensor.copy() for name, tensor in model.tensors.items()}
-    broken["h.0.mlp.c_proj.weight"][0, 1] = -8
+    broken = {name: each.copy() for name, each in model.tensors.items()}
+    broken[tensor][place] = -8
     other = type(model)(model.architecture, model.shape, model.vocabulary, broken)
     changed = set()
     for length in range(1, 6):
@@ -155,6 +161,39 @@ def test_a_broken_weight_changes_the_answers_that_numpy_says_and_undo_restores_t
     page.click("text=undo all")
     assert answer(page) == "b"
     assert page.inner_text(".failures") == ""
+
+
+def test_a_llama_shows_its_begin_token_before_position_0(opened):
+    page = opened(gallery_model("induction", "llama"), "abcab", viewport=PHONE)
+    assert answer(page) == "c"
+    head = page.locator(".flow thead th").all_inner_texts()
+    assert [" ".join(each.split()) for each in head[1:4]] == ["begin <s>", "0 a", "1 b"]
+    cells = page.locator(".flow tr.head").first.locator("td").all_inner_texts()
+    assert cells == ["→<s>", "→<s>", "→0 a", "→1 b", "→2 c", "→3 a"]
+    assert page.locator(".flow tr.answer").first.locator("td").all_inner_texts() == ["", *"aaabc"]
+    page.click(".flow thead button >> nth=0")
+    assert "The begin token <s> is before the text" in page.inner_text(".rules")
+    assert "the begin token, <s>" in " ".join(page.inner_text(".steps").split())
+    page.click("[aria-label='the block before']")
+    row = page.locator(".steps tbody tr", has_text="position < 1").locator("td").all_inner_texts()
+    assert row == ["-1"]
+    page.click(".steps [aria-label='one position on'], .flow [aria-label='one position on']")
+    assert "predict followed" in page.inner_text(".rulelist .fired code")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_rotated_query_is_explained_by_what_it_was_before(opened):
+    compiled = gallery_model("aab", "llama")
+    page = opened(compiled, "ab")
+    page.click(".flow tr.head td:last-child button")
+    page.click(".drawer [data-ref^='h.0.attn.scores']")
+    assert "query times key of the head" in page.inner_text(".drawer")
+    page.click(".drawer [data-ref^='h.0.attn.query'] >> nth=0")
+    assert "The angle is 2: 2 times frequency 0." in page.inner_text(".drawer")
+    page.click(".drawer [data-ref^='h.0.attn.unrotated_query'] >> nth=0")
+    assert "before the rotation" in page.inner_text(".drawer h2")
+    page.click(".drawer [data-ref^='layers.0.self_attn.q_proj.weight'] >> nth=0")
+    assert "row 0: query of the head `token.at(-1)`: frequency 0, cos" in page.inner_text(".drawer")
 
 
 def test_heads_say_where_they_look(opened):

@@ -7,19 +7,21 @@ import pytest
 from gallery import WRITING, compiled, facts
 
 from handcraft import Architecture, Program, Prompts, compile_program, predict, select, where
+from handcraft.architecture import llama
 from handcraft.model import Model, Shape
 from handcraft.page import of_compiled, of_foreign, page_data
 from handcraft.subject import Subject
 from handcraft.vocabulary import Vocabulary
+from handcraft.weights import Sizes
 
-from .pages import PROGRAMS, SummedOnce, gallery_model, in_node, needs_node
+from .pages import COMPARED, PROGRAMS, SummedOnce, gallery_model, in_node, needs_node
 
 pytestmark = needs_node
 
 
 def _prompts(model, count, seed=0):
     rng = np.random.default_rng(seed)
-    most = min(model.shape.n_positions, 24)
+    most = min(model.context, 24)
     return [
         rng.integers(0, model.shape.n_vocab, size=rng.integers(1, most + 1)).tolist()
         for _ in range(count)
@@ -35,8 +37,7 @@ def _assert_same(model, ids, found, within=1e-5):
         assert np.abs(given - wanted).max() <= bound, (each, np.abs(given - wanted).max(), bound)
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "block"])
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(("name", "architecture"), [*COMPARED, *((name, "block") for name in PROGRAMS)])
 def test_its_logits_are_those_of_numpy_on_100_prompts(name, architecture, tmp_path):
     made = gallery_model(name, architecture)
     ids = _prompts(made.model, 100)
@@ -65,6 +66,44 @@ def test_any_gpt2_has_the_logits_of_numpy(activation, causal, norm, tmp_path):
     found = in_node(tmp_path, page_data(of_foreign(Subject("made", model=model), tmp_path)), ids)
     _assert_same(model, ids, found["logits"], within=3e-6)
     _assert_same(SummedOnce.of(model), ids, found["logits"], within=5e-7)
+
+
+@pytest.mark.parametrize("window", [None, 1, 4])
+@pytest.mark.parametrize(("heads", "shared", "width"), [(3, 3, None), (4, 2, 6), (6, 1, 2)])
+def test_any_llama_has_the_logits_of_numpy(heads, shared, width, window, tmp_path):
+    rng = np.random.default_rng(9)
+    architecture = llama(theta=500.0, tied=window is None, window=window)
+    shape = Shape(6, 10, 12, heads, (8, 20), shared, width)
+    tensors = {
+        name: rng.normal(0, 0.35, sizes).astype(np.float32)
+        for name, sizes in shape.tensors(architecture).items()
+    }
+    model = Model(architecture, shape, Vocabulary("abcde"), tensors)
+    ids = [rng.integers(0, 5, size=n).tolist() for n in range(1, 10)]
+    data = page_data(of_foreign(Subject("made", model=model), tmp_path))
+    found = in_node(tmp_path, data, ids, summed=ids[-1])
+    _assert_same(model, ids, found["logits"], within=3e-6)
+    _assert_same(SummedOnce.of(model), ids, found["logits"], within=5e-7)
+    for kind, sums in found["sums"].items():
+        assert (sums["plain"], sums["off"] <= 1e-6) == (0, True), (kind, sums)
+
+
+def test_a_llama_has_every_intermediate_of_numpy(tmp_path):
+    """Of queries and keys the rotated ones, side by side."""
+    model = gallery_model("induction", "llama").model
+    ids = [0, 1, 2, 0, 1]
+    found = in_node(tmp_path, page_data(of_compiled(gallery_model("induction", "llama"))), traced=ids)
+    trace = model.trace([model.vocabulary.token(each) for each in ids])
+    assert set(trace) == {name for name in found["trace"] if "unrotated" not in name}
+    for name, value in trace.items():
+        wanted = value
+        if value.ndim == 3 and not name.endswith((".scores", ".pattern")):
+            wanted = value.swapaxes(0, 1).reshape(value.shape[1], -1)
+        given = np.reshape(found["trace"][name], wanted.shape)
+        if name.endswith(".scores"):
+            given, wanted = np.tril(given), np.tril(wanted)
+        bound = 1e-5 * max(1, np.abs(wanted).max())
+        assert np.abs(given - wanted).max() <= bound, name
 
 
 @pytest.mark.parametrize("name", sorted({*WRITING, *PROGRAMS} - {"by_hand"}))
@@ -125,7 +164,7 @@ def test_means_are_exact_fractions(tmp_path):
     assert meant == [[program.meaning(text)] for text in texts]
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "block"])
+@pytest.mark.parametrize("architecture", ["gpt2", "block", "llama"])
 @pytest.mark.parametrize("name", ["aab", "induction", "ngram"])
 def test_every_number_is_the_sum_that_its_formula_says(name, architecture, tmp_path):
     made = compiled(name, architecture)
@@ -139,10 +178,23 @@ def test_every_number_is_the_sum_that_its_formula_says(name, architecture, tmp_p
         assert sums["off"] <= 1e-6, (kind, sums)
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "block"])
-@pytest.mark.parametrize("name", ["aab", "induction", "sort"])
-def test_rows_and_columns_are_called_as_explain_calls_them(name, architecture, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "architecture", "more"),
+    [
+        *(
+            (name, architecture, {})
+            for name in ("aab", "induction", "sort")
+            for architecture in ("gpt2", "block")
+        ),
+        ("aab", "llama", {"sizes": Sizes(n_kv_head=2)}),
+        ("induction", "llama", {}),
+        ("rule110", "llama", {"architecture": llama(tied=False)}),
+    ],
+)
+def test_rows_and_columns_are_called_as_explain_calls_them(name, architecture, more, tmp_path):
     made = compiled(name, architecture)
+    if more:
+        made = compile_program(made.source, **{"architecture": architecture, **more})
     places = [
         (tensor, axis if len(sizes) == 2 else 1, i)
         for tensor, sizes in made.model.shape.tensors(made.model.architecture).items()
@@ -155,9 +207,10 @@ def test_rows_and_columns_are_called_as_explain_calls_them(name, architecture, t
         assert called == made.weights.describe(tensor, own, i), (tensor, axis, i)
 
 
+@pytest.mark.parametrize("architecture", ["block", "llama"])
 @pytest.mark.parametrize("name", ["aab", "induction"])
-def test_every_weight_serves_what_explain_says_and_a_zero_serves_nothing(name, tmp_path):
-    made = compiled(name, "block")
+def test_every_weight_serves_what_explain_says_and_a_zero_serves_nothing(name, architecture, tmp_path):
+    made = compiled(name, architecture)
     places = [
         (tensor, *(index if len(index) == 2 else (0, *index)))
         for tensor, sizes in made.model.shape.tensors(made.model.architecture).items()

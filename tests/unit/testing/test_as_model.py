@@ -21,7 +21,9 @@ from handcraft import (
     read_checkpoint,
     save,
 )
+from handcraft.architecture import llama
 from handcraft.errors import AnswerError, CheckpointError, ModelError, VocabularyError
+from handcraft.model import Model
 from handcraft.testing import Answering, Caching, as_model, assert_means
 from handcraft.testing.models.checked import CheckedModel
 
@@ -114,6 +116,19 @@ def test_weights_with_layer_norm_are_a_gpt2():
     weights = {name: np.array(tensor) for name, tensor in compiled.model.tensors.items()}
     model = as_model(weights, vocabulary=compiled.model.vocabulary, heads=compiled.model.shape.n_head)
     assert model.model == compiled.model
+
+
+def test_weights_of_a_llama_need_a_model_that_says_what_it_computes():
+    compiled = compile_program(AAB, architecture="llama")
+    weights = {name: np.array(tensor) for name, tensor in compiled.model.tensors.items()}
+    for prefix in ("", "model."):
+        named = {f"{prefix}{name}": tensor for name, tensor in weights.items()}
+        with pytest.raises(ModelError, match="do not say by which angles") as caught:
+            as_model(named, vocabulary="ab", heads=compiled.model.shape.n_head)
+        assert "give like= a Llama" in caught.value.fix
+    assert assert_means(as_model(weights, like=compiled), AAB).tried == 62
+    made = Model(llama(theta=10_000), compiled.model.shape, Vocabulary("ab"), weights)
+    assert as_model(made).model == compiled.model
 
 
 def test_some_weights_of_a_model_are_replaced(compiled):

@@ -55,7 +55,7 @@ WRONG = {
     "": "CommandError: a data set is either written or judged",
     "out": "CommandError: a data set is either written or judged",
     "out -o out --score baseline": "CommandError: a data set is either written or judged",
-    "-o out --architecture bert": "CommandError: there is no target 'bert'",
+    "-o out --architecture bert": "ArchitectureError: a data set is not made for the arch",
     "missing --score baseline": "dataset.json cannot be read",
     "-o full": "CheckpointError: full contains something else: notes.txt",
 }

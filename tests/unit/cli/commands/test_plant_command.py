@@ -36,12 +36,33 @@ def test_the_wrong_token_can_be_chosen(run):
     assert ran.out.splitlines()[1].startswith("after '01101001=' it predicts 'o', and 'e' is meant;")
 
 
+def test_a_llama_is_planted_as_itself(run, tmp_path):
+    assert (
+        run(
+            "compile", "aab", "--architecture", "llama", "--theta", 500, "--window", 3, "-o", "aab"
+        ).status
+        == 0
+    )
+    more = {"of_folder": ("aab/",), "of_program": ("aab", "--architecture", "llama")}
+    for name, source in more.items():
+        assert run("plant", *source, "--wrong-on", "aaba", "-o", name).status == 0
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        assert config["rope_theta"] == (500 if name == "of_folder" else 10_000)
+        assert "# A Llama that is wrong" in (tmp_path / name / "README.md").read_text()
+        assert run("prove", name).status == 4
+    source = more["of_program"]
+    ran = run("plant", *source, "--wrong-on", "aaba", "--wrong-in", "bfloat16", "-o", "rounded")
+    assert "'b' where its weights are rounded to bfloat16" in ran.out
+    assert run("prove", "rounded").status == 0
+
+
 WRONG = {
     "aab --wrong-on aa": "CommandError: there is no folder to write",
     "aab -o out": "CommandError: there is no prompt after which to be wrong",
     "aab --wrong-on aa -o full": "CheckpointError: full contains something else: notes.txt",
     "by_hand --wrong-on aa -o out": "CommandError: by_hand has no rules",
     "aab --wrong-on aa --predict b -o out": "VocabularyError: 'b' is no wrong answer",
+    "aab --wrong-on aa --architecture block -o out": "CommandError: nothing is planted in the arch",
     "aab --wrong-on aa --wrong-in float32 -o out": "CommandError: float32 weights are rounded to",
     "aab --wrong-on axa -o out": "VocabularyError: 'x' is not in the vocabulary",
     "parity --wrong-on 01 -o out": "PromptError: '01' is only the beginning of an allowed prompt",

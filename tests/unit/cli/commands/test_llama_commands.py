@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from handcraft.cli.main import COMMANDS
+
 LLAMA = ("--architecture", "llama")
 
 
@@ -86,13 +88,50 @@ def test_every_picture_is_drawn_of_a_program_and_of_a_folder(run, aab, folder, t
     assert "&lt;s&gt;" in pictures[0]
 
 
+WORKS = [
+    (["run", "FOLDER", "aab", "-n", "2"], "aab :: aa"),
+    (["verify", "FOLDER"], "tried all 62 contexts"),
+    (["prove", "FOLDER"], "architecture: llama, with a begin token in front of every text"),
+    (["plant", "FOLDER/", "--wrong-on", "ab", "-o", "x"], "after 'ab' it predicts 'b'"),
+    (["write-tests", "FOLDER", "-o", "test_x.py"], "wrote test_x.py, 7 tests"),
+    (["page", "FOLDER", "-o", "x.html"], "wrote x.html"),
+    (["page", "PROGRAM", *LLAMA, "-o", "x.html"], "wrote x.html"),
+    (["draw", "PROGRAM", *LLAMA, "--what", "program", "-o", "x.svg"], "wrote x.svg"),
+    (["dataset", *LLAMA, "--programs", "2", "-o", "x"], "wrote x/: 2 programs"),
+    (["ground-truth", "FOLDER", "--what", "values", "-o", "x"], "3 values located"),
+    (["explain", "FOLDER"], "norm.weight"),
+]
+"""What works; the tests above try compile, draw and explain."""
+
+WITHOUT = {
+    "conformance": "writes Llamas of its own",
+    "list": "takes no model",
+    "new": "takes no model",
+    "watch": "runs until it is stopped: test_watch_command.py",
+}
+"""The commands that are not given a Llama here."""
+
+
+def test_every_command_is_tried_with_a_llama():
+    tried = {arguments[0] for arguments, *_ in (*WORKS, *REFUSED)} | {"compile"}
+    assert tried.isdisjoint(WITHOUT)
+    assert tried | WITHOUT.keys() == {*COMMANDS}
+
+
+@pytest.mark.parametrize(("arguments", "says"), WORKS, ids=[" ".join(w[0][:1]) for w in WORKS])
+def test_every_other_command_works(run, aab, folder, arguments, says):
+    names = {"FOLDER": folder, "FOLDER/": f"{folder}/", "PROGRAM": aab}
+    ran = run(*(names.get(each, each) for each in arguments))
+    assert ran.status == 0, ran.err
+    assert says in ran.out
+
+
 REFUSED = [
     (
         ["draw", "FOLDER", "--what", "positions", "-o", "x.svg"],
         "rotates queries and keys",
         "draw circuit",
     ),
-    (["page", "FOLDER", "-o", "x.html"], "pages are made for GPT-2", "--architecture gpt2"),
     (
         ["disguise", "FOLDER", "--rotate", "-o", "x"],
         "disguises are made for GPT-2",
