@@ -31,8 +31,8 @@ QUICK = ("aab", "parity", "reverse")
 NAMES = [name for name, proof in shipped_proofs().items() if proof["verdict"] == "proved"]
 """Every program of the gallery that is proved."""
 
-BATCHES = (1, 3, 1_000)
-"""How many texts are run at once."""
+BATCHES = {1_000: 0, 3: -6, 1: -3}
+"""How many texts are run at once: of every length, or of the longest ones."""
 
 
 @pytest.fixture(scope="module", params=NAMES if DEEP else QUICK)
@@ -48,10 +48,10 @@ def case(request, tmp_path_factory):
 
 def check(run, margin, contexts):
     """Raise unless every margin is at least the proved one, whatever the size of a batch."""
-    for size in BATCHES:
+    for size, first in BATCHES.items():
         batches = [
             (ids[start : start + size], meant[start : start + size])
-            for ids, meant in contexts
+            for ids, meant in (contexts if DEEP else contexts[first:])
             for start in range(0, len(ids), size)
         ]
         assert least_margin_of(run, batches) >= margin, size
@@ -72,7 +72,7 @@ def test_numpy_with_dimensions_and_units_in_another_order(case):
         check(lambda ids, other=other: logits(other, ids), margin, contexts)
 
 
-FEW = (("eager", False, 1), ("sdpa", False, 2), ("eager", True, 2))
+FEW = (("eager", True, 1), ("sdpa", False, 1))
 
 EVERY = tuple(product(("eager", "sdpa"), (False, True), (1, 2)))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import event, given, reject, settings
 from hypothesis import strategies as st
-from sweeps import sweep
+from sweeps import DEEP
 
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft.errors import HandcraftError, HandcraftWarning, LayoutError, PrecisionError
@@ -72,7 +72,7 @@ def advised(
         yield source, options | {"sizes": replace(options.get("sizes", Sizes()), **numbers)}
 
 
-@settings(max_examples=sweep(240))
+@settings(max_examples=240 if DEEP else 20)
 @given(st.one_of(conditions(), rule_programs(max_context=40)), targets())
 def test_every_fix_that_is_named_makes_the_program_compile(source, options):
     with warnings.catch_warnings():

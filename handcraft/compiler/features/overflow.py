@@ -69,11 +69,12 @@ def check_finished(model: Model, program: Program) -> None:
     largest: dict[str, float] = {}
 
     def see(name: str, value: Array) -> None:
-        size = float(np.abs(value).max(initial=0))
         if name.endswith(".scores"):
             number = int(name.split(".")[1])
             scale = model.architecture.score_scale(model.shape.head_dim, number)
             size = largest_score(value, causal=model.architecture.causal) / scale
+        else:
+            size = max(float(value.max(initial=0)), -float(value.min(initial=0)))
         largest[name] = max(largest.get(name, 0.0), size)
 
     ids = np.array(model.vocabulary.numbers)

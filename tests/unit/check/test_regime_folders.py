@@ -87,7 +87,7 @@ def wrong_when_rounded(folder):
             least = min(least, (found.center - error)[ids[token]] - others.max())
         return least
 
-    for name in sorted(tensors):
+    for name in sorted(tensors, key=lambda name: np.count_nonzero(tensors[name])):
         for place in zip(*np.nonzero(tensors[name]), strict=True):
             right, wrong = tensors[name][place], -tensors[name][place]
             if margin(name, place, wrong) > -0.01:
