@@ -33,7 +33,7 @@ from handcraft.ground_truth.circuit.matrices import (
     unembedding_of,
 )
 from handcraft.model import Model
-from handcraft.model.layers.attention import Array
+from handcraft.model.layers.attention import Array, Flags
 
 Connection: TypeAlias = Literal["read", "unused", "unread", "scale", "moved", "added"]
 """What the weights say of an edge: the reader reads what the source adds; the source adds nothing, or
@@ -116,13 +116,13 @@ class Connections:
             moves = (moves | self._varies(mlp.up)) & mlp.live
         return _nonzero_rows(mlp.write.weight[moves].astype(np.float64))
 
-    def _varies(self, matrix: Matrix) -> Array:
+    def _varies(self, matrix: Matrix) -> Flags:
         """Which outputs of a matrix read more than constants: [out]."""
-        varies: Array = matrix.weight[self._varying].any(axis=0)
+        varies: Flags = np.any(matrix.weight[self._varying] != 0, axis=0)
         return varies
 
     @cached_property
-    def _varying(self) -> Array:
+    def _varying(self) -> Flags:
         """The dimensions that may differ between texts or positions: in a GPT-2 all of them."""
         if not self.model.architecture.is_rotary:
             return np.ones(self.graph.n_embd, dtype=bool)
@@ -130,7 +130,7 @@ class Connections:
         tokens = embedding[[*self.model.vocabulary.numbers, self.model.begin_id or 0]]
         heads = [head.out for heads in self._heads for head in heads]
         units = [mlp.write.weight for mlp in self._mlps if mlp is not None]
-        varying: Array = np.any(
+        varying: Flags = np.any(
             [each.any(axis=0) for each in (tokens[1:] - tokens[:1], *heads, *units)], axis=0
         )
         return varying
@@ -168,7 +168,7 @@ class Connections:
         own, other = (head.q, head.k) if reader.reads == "q" else (head.k, head.q)
         return self._gained(norm, own.weight[:, self._matched(other.used) & used.any()])
 
-    def _matched(self, other: Array) -> Array:
+    def _matched(self, other: Flags) -> Flags:
         """The channels of queries whose products with keys can be other than 0, or the other way round.
 
         A score is the sum of products channel by channel. A rotation mixes the channels of a pair.

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from handcraft.ground_truth.circuit.edge_graph import READS
 from handcraft.model import Model
 from handcraft.model.forward.llama import gain_of
-from handcraft.model.layers.attention import Array
+from handcraft.model.layers.attention import Array, Flags
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +31,9 @@ class Matrix:
     bias: Array
 
     @property
-    def used(self) -> Array:
+    def used(self) -> Flags:
         """Which outputs can be other than 0: [out]."""
-        used: Array = self.weight.any(axis=0) | (self.bias != 0)
+        used: Flags = self.weight.any(axis=0) | (self.bias != 0)
         return used
 
 
@@ -61,12 +62,12 @@ class MlpMatrices:
     write: Matrix
 
     @property
-    def live(self) -> Array:
+    def live(self) -> Flags:
         """Which hidden units can be other than 0, and write something: [n_inner].
 
         Without a bias a unit of a Llama is 0 where its gate or its factor reads nothing.
         """
-        writes: Array = self.write.weight.any(axis=1)
+        writes: Flags = np.any(self.write.weight != 0, axis=1)
         return writes if self.up is None else writes & self.read.used & self.up.used
 
 
@@ -75,19 +76,21 @@ def head_matrices(model: Model, tensors: Mapping[str, Array], layer: int) -> lis
     shape = model.shape
     size, width = shape.head_dim, shape.n_embd
 
-    def read(part: str, head: int) -> Matrix:
+    def read(part: Literal["q", "k", "v"], head: int) -> Matrix:
         if model.architecture.is_rotary:
             first = (head if part == "q" else head // (shape.n_head // shape.kv_heads)) * size
             rows = tensors[f"layers.{layer}.self_attn.{part}_proj.weight"][first : first + size]
             return _without_bias(rows.T)
-        first = READS.index(part) * width + head * size  # type: ignore[arg-type]
+        first = READS.index(part) * width + head * size
         name, columns = f"h.{layer}.attn.c_attn", slice(first, first + size)
         return Matrix(tensors[f"{name}.weight"][:, columns], tensors[f"{name}.bias"][columns])
 
     matrix = model.output_matrix(layer, "attn")
     out = tensors[matrix.weight].T if matrix.axis else tensors[matrix.weight]
     return [
-        HeadMatrices(*(read(part, head) for part in READS), out[head * size : (head + 1) * size])
+        HeadMatrices(
+            read("q", head), read("k", head), read("v", head), out[head * size : (head + 1) * size]
+        )
         for head in range(shape.n_head)
     ]
 

@@ -26,7 +26,7 @@ from handcraft.ground_truth.circuit.matrices import (
 )
 from handcraft.model import Model
 from handcraft.model.layers.activation import ACTIVATIONS
-from handcraft.model.layers.attention import Array, attend
+from handcraft.model.layers.attention import Array, Flags, attend
 from handcraft.model.layers.linear import Linear
 from handcraft.model.layers.norm import layer_norm, rms_norm
 from handcraft.model.layers.product import product
@@ -233,7 +233,7 @@ class PatchedModel:
                 scores = head.q.used & head.k.used
                 if self.model.architecture.is_rotary:
                     scores = np.ones_like(scores)
-                moved = head.out.any(axis=1)
+                moved: Flags = np.any(head.out != 0, axis=1)
                 reads = (_reading(head.q, scores), _reading(head.k, scores), _reading(head.v, moved))
                 heads.append((reads, head.out[moved]))
             found.append(heads)
@@ -248,7 +248,7 @@ class PatchedModel:
             if mlp is None:
                 found.append(None)
                 continue
-            units = mlp.write.weight.any(axis=1)
+            units: Flags = np.any(mlp.write.weight != 0, axis=1)
             up = None if mlp.up is None else _reading(mlp.up, units)
             write = Linear(mlp.write.weight[units], mlp.write.bias)
             found.append((_reading(mlp.read, units), up, write))
@@ -260,7 +260,7 @@ def _stage(reader: Reader) -> int:
     return 2 * reader.layer + (reader.reads == "mlp")
 
 
-def _reading(matrix: Matrix, columns: Array) -> Linear:
+def _reading(matrix: Matrix, columns: Flags) -> Linear:
     """Some columns of a matrix, without the rows that are 0."""
     weight = matrix.weight[:, columns]
     rows = np.flatnonzero(weight.any(axis=1))
