@@ -1,12 +1,13 @@
-"""Programs that make assumptions of which some texts break one."""
+"""Programs that say much: each aggregate over any relation, and assumptions that some texts break."""
 
 from __future__ import annotations
 
 import warnings
+from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from handcraft import Program, predict, select, where
+from handcraft import Program, Prompts, predict, select, where
 from handcraft.errors import HandcraftWarning
 from handcraft.testing import declared_prompts, expressions
 
@@ -27,3 +28,27 @@ def assuming_programs(draw):
         warnings.simplefilter("ignore", HandcraftWarning)
         rules = [predict("b").when(flag), predict("a").otherwise()]
         return Program(prompts=prompts, rules=rules)
+
+
+RELATIONS = ["==", "!=", "<", ">=", lambda key, query: (key + query) % 2 == 0]
+
+
+def aggregating_programs(relation, causal):
+    """A program for each aggregate of one selection, also of numbers beyond float64."""
+    prompts = Prompts("abc", context=4, causal=causal)
+    token, position = prompts.token, prompts.position
+    number = token.map({"a": 0, "b": 1, "c": 2})
+    chosen = select(number, number + position / 2 if isinstance(relation, str) else position, relation)
+    numbers = [
+        chosen.latest(number, default=7),
+        chosen.earliest(position, default=3),
+        chosen.mean(number / 3 + position, default=7),
+        chosen.mean(number * 2**70 + 1, default=7) / 2**70,
+        chosen.mean(number == 1, default=7),
+        chosen.count(),
+    ]
+    for aggregate in numbers:
+        rules = [predict("b").when(aggregate > 1), predict("c").when(aggregate > Fraction(1, 2))]
+        yield Program(prompts=prompts, rules=[*rules, predict("a").otherwise()])
+    rules = [predict("b").when(chosen.exists()), predict(chosen.latest(token, default="b")).otherwise()]
+    yield Program(prompts=prompts, rules=rules)

@@ -120,8 +120,8 @@ def judge(mutations, tmp_path_factory):
 @pytest.mark.parametrize(
     ("kind", "count", "kept"),
     [
-        ("weight", 6, 0.85),
-        ("certificate", 3, 0.3),
+        ("weight", 3, 0.85),
+        ("certificate", 2, 0.3),
         ("config", 1, 0.3),
         ("swapped", 1, None),
         ("tokenizer", 1, None),

@@ -19,6 +19,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 STEPS = 5
 
+MOVED = 0.1
+"""The most that a quiet free part moves a number of the compiled part. After five steps it is 0.02 to
+0.03, by the processor: AdamW follows the sign of a gradient however small it is."""
+
 
 def induction(tokens="abc"):
     prompts = Prompts(tokens, context=8)
@@ -104,7 +108,7 @@ def test_an_isolated_part_finds_its_dimensions_as_they_were(wide):
         model.watch(texts(), lambda name, value: kept.setdefault(name, []).append(value))
     for name in ("embedding", "h.0.output", "h.1.output"):
         one, other = kept[name]
-        np.testing.assert_allclose(other[..., used], one[..., used], atol=0.02)
+        np.testing.assert_allclose(other[..., used], one[..., used], rtol=0, atol=MOVED)
 
 
 def test_a_loud_free_part_moves_what_the_compiled_part_reads(wide):
@@ -115,7 +119,7 @@ def test_a_loud_free_part_moves_what_the_compiled_part_reads(wide):
     for model in (compiled, partial.model):
         model.watch(texts(), lambda name, value: kept.setdefault(name, []).append(value))
     one, other = kept["h.1.output"]
-    assert np.abs(other - one)[..., partial.part.dimensions].max() > 1
+    assert np.abs(other - one)[..., partial.part.dimensions].max() > 10 * MOVED
 
 
 def test_free_dimensions_begin_with_a_root_mean_square_of_one(wide):

@@ -14,11 +14,11 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from assuming_programs import assuming_programs
+from assuming_programs import RELATIONS, aggregating_programs, assuming_programs
 from hypothesis import HealthCheck, given, settings
 from sweeps import sweep
 
-from handcraft import Program, Prompts, predict, select
+from handcraft import Program, Prompts, predict
 from handcraft.errors import AssumptionError
 from handcraft.proofs import statement_of
 from handcraft.testing import rule_programs, sequence_programs
@@ -117,25 +117,10 @@ def test_of_programs_that_are_judged_by_plain_python(kind, number):
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("relation", ["==", "!=", "<", ">=", lambda key, query: (key + query) % 2 == 0])
+@pytest.mark.parametrize("relation", RELATIONS)
 def test_of_every_aggregate(relation, causal):
-    prompts = Prompts("abc", context=4, causal=causal)
-    token, position = prompts.token, prompts.position
-    number = token.map({"a": 0, "b": 1, "c": 2})
-    chosen = select(number, number + position / 2 if isinstance(relation, str) else position, relation)
-    numbers = [
-        chosen.latest(number, default=7),
-        chosen.earliest(position, default=3),
-        chosen.mean(number / 3 + position, default=7),
-        chosen.mean(number * 2**70 + 1, default=7) / 2**70,
-        chosen.mean(number == 1, default=7),
-        chosen.count(),
-    ]
-    for aggregate in numbers:
-        rules = [predict("b").when(aggregate > 1), predict("c").when(aggregate > Fraction(1, 2))]
-        assert_means_the_same(Program(prompts=prompts, rules=[*rules, predict("a").otherwise()]))
-    rules = [predict("b").when(chosen.exists()), predict(chosen.latest(token, default="b")).otherwise()]
-    assert_means_the_same(Program(prompts=prompts, rules=rules))
+    for program in aggregating_programs(relation, causal):
+        assert_means_the_same(program)
 
 
 def test_of_labels_that_are_no_texts():

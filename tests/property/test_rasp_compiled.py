@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from rasp_cases import CASES, meant, name, program, random_texts
+from rasp_sequences import LABELS, sequences, texts
 from sweeps import sweep
-from test_rasp import CASES, meant, name, program, random_texts
-from test_rasp_programs import LABELS, sequences, texts
 
 from handcraft import rasp
 from handcraft.errors import DomainError, PrecisionError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -34,23 +35,12 @@ def new(
             f"{path.stem!r} is not a valid program name",
             fix="use letters, digits, _ and -, as in `handcraft new mine`",
         )
-    from handcraft.formats import check_place
+    from handcraft.formats import check_place, write_file
 
+    if os.path.lexists(path):
+        raise CommandError(f"{path} exists already", where=path, fix=f"name another: {_free(path)}")
     check_place(path)
-    text = first_program(path.stem, shlex.quote(str(path)))
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise CommandError(
-            f"{path} exists already", where=path, fix=f"name another: {_free(path)}"
-        ) from None
-    except OSError as error:
-        raise CommandError(
-            f"{path} cannot be written: {error.strerror}",
-            where=path,
-            fix="name a file in a folder that exists and that you may write to",
-        ) from error
+    write_file(path, first_program(path.stem, shlex.quote(str(path))).encode())
     if json_:
         print_json({"file": str(path)})
     else:

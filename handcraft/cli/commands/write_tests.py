@@ -57,7 +57,7 @@ def write_tests(
     there a function is left for you to fill in, and its tests fail until you do.
     """
     from handcraft.cli.output.written_tests import written
-    from handcraft.formats import check_place
+    from handcraft.formats import check_place, write_file
 
     path = Path(f"test_{_plain(program)}.py") if output is None else output
     if path.exists() and not (overwrite and path.is_file()):
@@ -71,14 +71,7 @@ def write_tests(
     check_place(path)
     shown, sections = _sections(program, path)
     text = written(_title(shown, path), sections)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(
-            f"{path} cannot be written: {error.strerror}",
-            where=path,
-            fix="name a file in a folder that exists and that you may write to",
-        ) from error
+    write_file(path, text.encode())
     tests = len(re.findall(r"^def test_|^TestCache", text, re.MULTILINE))
     if json_:
         print_json({"file": str(path), "tests": tests})

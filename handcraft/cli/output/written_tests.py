@@ -96,12 +96,13 @@ def test_the_model_answers_as_the_rule_says_where_it_decides(rule):
 
 OWN_PROPERTY = Section(
     '''\
+@settings(deadline=None)
 @given(prompt=prompts(program))
 def test_a_property_of_the_rules(prompt):
     """Any property may stand here: this one only shows the form."""
     assert program.meaning(prompt) in program.vocabulary
 ''',
-    {"hypothesis": ("given",), "handcraft.testing": ("prompts",)},
+    {"hypothesis": ("given", "settings"), "handcraft.testing": ("prompts",)},
 )
 
 CAUSAL_TEST = Section(

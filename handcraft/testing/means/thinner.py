@@ -17,8 +17,8 @@ STEPS = 200
 NEIGHBOURS = 2_000
 """How many of the prompts that differ in one token are tried at each step."""
 
-WORK = 5e11
-"""About how many multiplications all steps take together: half a minute of one core. Only of models of
+WORK = 2e11
+"""About how many multiplications all prompts take together: half a minute of a core. Only of models of
 handcraft it is known how many a prompt takes."""
 
 
@@ -30,6 +30,7 @@ def hunt(tally: Tally, trials: Trials | Listed, *, examples: int, seed: int) -> 
     """
     if isinstance(trials, Listed):
         return
+    left = _affordable(tally.trying.subject.model, trials)
 
     def attempt(prompt: tuple[int, ...]) -> float:
         if not prompt:
@@ -40,20 +41,21 @@ def hunt(tally: Tally, trials: Trials | Listed, *, examples: int, seed: int) -> 
         inputs_strategy(trials.prompts, trials.longest, trials.program),
         tuple,
         attempt,
-        examples=examples,
+        examples=max(1, int(min(examples, left / 2))),
         seed=seed,
         aim=True,
     )
-    left = _affordable(tally.trying.subject.model, trials.longest)
+    left -= min(examples, left / 2)
     for margin, prompt, _ in tuple(tally.thinnest):
         left -= _descend(tally, trials, prompt, margin, left, np.random.default_rng(seed))
 
 
-def _affordable(model: Answering, length: int) -> float:
-    """How many prompts of some length are tried at most."""
+def _affordable(model: Answering, trials: Trials) -> float:
+    """How many prompts are tried at most; the model runs anew for each token that it writes."""
     if not isinstance(model, OfHandcraft):
         return np.inf
-    return WORK / (model.model.parameters * length)
+    writes = trials.prompts.writes
+    return WORK / (model.model.parameters * (trials.longest + writes) * writes)
 
 
 def _descend(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from checked_programs import adder_ahead
 from float32_steps import boxes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft import Program, Prompts, compile_program, predict, select
+from handcraft import compile_program
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.by_cases.alternatives import Blamed, kinds_of_rows
 from handcraft_check.by_cases.policy import Policy
@@ -20,26 +21,6 @@ from handcraft_check.program.undecided import told_apart
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 DIGITS = 4
-
-
-def adder_ahead():
-    """Sums to base 3, the most significant digit first: the carry comes from digits further right."""
-    number = f"0[012]{{{DIGITS - 1}}}"
-    prompts = Prompts("012+=", context=3 * DIGITS + 1, inputs=rf"{number}\+{number}=", writes=DIGITS)
-    position = prompts.position
-    digit = prompts.token.map({"0": 0, "1": 1, "2": 2}, default=0)
-
-    def at(places, value):
-        there = position.map(lambda here: max(here - places, 0))
-        return select(position, there).latest(value, default=0)
-
-    pair = digit + at(DIGITS + 1, digit)
-    is_second = (position > DIGITS) & (position <= 2 * DIGITS)
-    right = select(position, position - DIGITS, ">") & select(is_second & (pair != 2), True)
-    carry = right.earliest(pair, default=0) >= 3
-    return Program(
-        prompts=prompts, rules=[predict(((at(DIGITS, pair) + carry) % 3).map(str)).otherwise()]
-    )
 
 
 @pytest.fixture(scope="module")

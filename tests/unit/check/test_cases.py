@@ -9,15 +9,10 @@ import pytest
 from float32_steps import assert_inside
 from hypothesis import given
 from hypothesis import strategies as st
-
-pytest.importorskip("torch")
-
-from test_layers import random_block, random_model, run
+from random_layers import random_block, random_model, run, seeds
 
 from handcraft_check.by_cases.cases import Entries, Runner
 from handcraft_check.layers.model import Model
-
-seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
 @pytest.mark.parametrize("made", [random_model, random_block])

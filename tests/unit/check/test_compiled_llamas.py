@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from checked_programs import n_grams
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_llama_folders import DTYPES, margins
-from test_windows import n_grams
+from llama_margins import DTYPES, margins
 
 from handcraft import Program, Prompts, compile_program, predict, save
 from handcraft_check.arithmetic.rounding import Bounded

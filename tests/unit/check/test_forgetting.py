@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from test_alternatives import adder_ahead
+from checked_programs import adder_ahead
 
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft_check.by_cases.policy import Forgotten, Policy, StuckError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from itertools import product
 
 import llama_folders
 import numpy as np
@@ -13,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_folders import AAB, Recipe, make, thirty_rules
+from llama_margins import DTYPES, margins
 from safetensors.numpy import load_file, save_file
+from sweeps import sweep
 
 from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
@@ -22,7 +23,6 @@ from handcraft_check.prove import prove
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-DTYPES = ("float32", "bfloat16", "float16")
 RECIPES = {
     "aab": AAB,
     "tied": replace(AAB, is_tied=True),
@@ -43,34 +43,6 @@ def folders(tmp_path_factory):
 def _new(folder):
     folder.mkdir()
     return folder
-
-
-def texts(claim, most=400):
-    """Texts of each length, as places, all of them or some: [text, position]."""
-    count = len(claim.token_ids)
-    for length in range(1, claim.domain.length + 1):
-        if count**length <= most:
-            yield np.array([*product(range(count), repeat=length)])
-        else:
-            yield np.random.default_rng(length).integers(count, size=(most, length))
-
-
-def margins(folder, dtype, how):
-    """The least margin of the texts, as transformers computes it."""
-    claim = read_claim(folder, rehash=True)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=getattr(torch, dtype), attn_implementation=how
-    )
-    least = np.inf
-    for some in texts(claim):
-        begun = np.column_stack([np.full(len(some), claim.model.config.begin), claim.token_ids[some]])
-        with torch.no_grad():
-            logits = model(torch.from_numpy(begun)).logits[:, -1].float().numpy()
-        rows, right = np.arange(len(some)), claim.token_ids[claim.meaning.answers(some).codes]
-        own = logits[rows, right].copy()
-        logits[rows, right] = -np.inf
-        least = min(least, float((own - logits.max(axis=1)).min()))
-    return least
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -191,7 +163,7 @@ def test_a_head_that_is_said_to_be_tied_must_be(folders, tmp_path):
 
 
 @given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["aab", "tied", "dots"]))
-@settings(max_examples=15)
+@settings(max_examples=sweep(36))
 def test_a_changed_weight_is_proved_only_where_answers_stay(seed, name, folders, tmp_path_factory):
     rng, folder = np.random.default_rng(seed), folders[name]
     tensors = load_file(folder / "model.safetensors")

@@ -8,9 +8,10 @@ import float32_steps as steps
 import numpy as np
 import pytest
 from float32_steps import F, assert_inside, boxes, point
+from half_numbers import assert_holds, half, half_boxes, half_point, halves, numbers, to_half
 from hypothesis import given
 from hypothesis import strategies as st
-from test_regimes import assert_holds, half, half_boxes, half_point, numbers, to_half
+from random_layers import functional, seeds, torch, widths
 
 from handcraft_check.arithmetic.regime import IN_FLOAT32, REGIMES
 from handcraft_check.arithmetic.rounding import Bounded, multiplied, product_range, rounded
@@ -31,14 +32,9 @@ from handcraft_check.layers.llama import Llama
 from handcraft_check.layers.rms_norm import half_rms_norm, rms_norm
 from handcraft_check.layers.rotary import Rotary, rotary_heads
 
-torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 modeling = pytest.importorskip("transformers.models.llama.modeling_llama")
-functional = torch.nn.functional
 
-seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
-widths = st.integers(1, 24)
-halves = st.sampled_from(["bfloat16", "float16"])
 dtypes = st.sampled_from(["float32", "bfloat16", "float16"])
 EPSILON = float(F(1e-6))
 

@@ -11,24 +11,25 @@ from pathlib import Path
 
 import pytest
 from backwards import Backwards
-from test_alternatives import adder_ahead
+from checked_programs import adder_ahead
+from killing import Killing
 
 from handcraft import compile_program
 from handcraft_check.attempts import proof_at
 from handcraft_check.by_cases import parts, saved
 from handcraft_check.by_cases.proof import Proof
 from handcraft_check.errors import CheckError
-from handcraft_check.processes import Processes
 from handcraft_check.prove import prove
 
 SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "small_programs.py"))
-NAMES = ("induction", "carry", "parity", "mean", "adder_ahead")
+CASES = {"induction": 16, "carry": 4, "parity": 2, "mean": 2, "adder_ahead": 16}
+"""Of each program so few cases a part that a position has many parts."""
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     found = {}
-    for name in NAMES:
+    for name in CASES:
         found[name] = tmp_path_factory.mktemp("parts") / name
         program = adder_ahead() if name == "adder_ahead" else SMALL["programs"]()[name]
         compile_program(program).save(found[name])
@@ -36,16 +37,17 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture
-def few(monkeypatch):
+def few(monkeypatch, request):
     """So few cases a part that small programs have many."""
-    monkeypatch.setattr(parts, "CASES", 2)
+    name = getattr(request.node, "callspec", None) and request.node.callspec.params.get("name")
+    monkeypatch.setattr(parts, "CASES", CASES.get(name, 2))
 
 
 def seen(verdict):
     return replace(verdict, seconds=0.0)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_parts_in_any_order_give_the_verdict_of_one_process(name, folders, few):
     alone, said = seen(prove(folders[name])), []
     assert alone.word == "proved"
@@ -69,7 +71,7 @@ def test_each_attention_of_a_regime_has_parts_of_its_own(regime, folders, few):
 def test_what_cannot_be_proved_is_found_at_the_same_place(folders, few):
     """Half precision leaves too little known of some of these programs."""
     found = {}
-    for name in NAMES:
+    for name in ("carry", "parity", "mean"):
         alone = seen(prove(folders[name], regime="bfloat16", radius=0.03))
         found[name] = alone.word
         executor = Backwards()
@@ -84,32 +86,9 @@ def test_a_budget_ends_at_the_same_case(budget, folders, few, monkeypatch):
     assert seen(prove(folders["induction"], budget=budget, executor=Backwards())) == alone
 
 
-def killed_once(flag, *arguments):
-    """Decide a part, but end the process when it is the first."""
-    try:
-        flag.touch(exist_ok=False)
-    except FileExistsError:
-        return decide_part(*arguments)
-    os._exit(9)
-
-
-decide_part = parts.decide_part
-
-
-class Killing(Processes):
-    """Its first worker is killed in its work."""
-
-    flag = None
-
-    def submit(self, function, *arguments):
-        assert function is decide_part
-        return super().submit(killed_once, self.flag, *arguments)
-
-
 def test_where_a_worker_is_killed_the_proof_goes_on_alone(folders, few, tmp_path):
     alone, said = seen(prove(folders["carry"])), []
-    with Killing(2) as pool:
-        pool.flag = tmp_path / "killed"
+    with Killing(2, tmp_path / "killed") as pool:
         assert seen(prove(folders["carry"], executor=pool, progress=said.append)) == alone
     assert pool.flag.exists()
     assert "a worker ended: what is left is computed here" in said

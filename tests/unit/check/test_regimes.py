@@ -8,9 +8,22 @@ import float32_steps as steps
 import numpy as np
 import pytest
 from float32_steps import F, boxes, point
+from half_numbers import assert_holds, exactly, half, half_boxes, half_point, halves, numbers, to_half
 from hypothesis import given
 from hypothesis import strategies as st
-from test_layers import EPSILON, gains, matrix, norms, random_model, run, scores_of
+from random_layers import (
+    EPSILON,
+    functional,
+    gains,
+    matrix,
+    norms,
+    random_model,
+    run,
+    scores_of,
+    seeds,
+    torch,
+    widths,
+)
 
 from handcraft_check.arithmetic.regime import FLOAT32, IN_FLOAT32, REGIMES
 from handcraft_check.arithmetic.rounding import (
@@ -38,20 +51,10 @@ from handcraft_check.layers.hidden_units import gelu, mlp
 from handcraft_check.layers.layer_norm import Matrix, layer_norm
 from handcraft_check.layers.model import Model
 
-torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-functional = torch.nn.functional
 gelu_new = pytest.importorskip("transformers.activations").ACT2FN["gelu_new"]
 
-seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
-widths = st.integers(1, 24)
-halves = st.sampled_from(["bfloat16", "float16"])
 TF32 = REGIMES["tf32"]
-
-
-def half(name, x):
-    """Numbers in float32 that are rounded to a format, by torch."""
-    return torch.from_numpy(np.array(x, dtype=F)).to(getattr(torch, name)).float().numpy()
 
 
 def cut(rng, x):
@@ -60,39 +63,6 @@ def cut(rng, x):
     if rng.random() < 0.5:
         bits = bits + np.uint32(0x1000)
     return (bits & np.uint32(0xFFFFE000)).view(F)
-
-
-def half_boxes(rng, name, count, width, **options):
-    box = boxes(rng, count, width, **options)
-    if rng.random() < 0.5:
-        box = Bounded(np.rint(box.center * 4) / 4, box.error)
-    return Bounded(half(name, box.center).astype(np.float64), box.error)
-
-
-def half_point(rng, name, box):
-    """Numbers of a format in some intervals around numbers of the format."""
-    found = half(name, point(rng, box))
-    return np.where(np.abs(found - box.center) <= box.error, found, box.center.astype(F))
-
-
-def exactly(x):
-    return Bounded(x, np.zeros_like(x))
-
-
-def to_half(name, *arrays):
-    dtype = getattr(torch, name)
-    return [torch.from_numpy(np.array(each, dtype=F)).to(dtype) for each in arrays]
-
-
-def numbers(tensor):
-    return tensor.float().numpy().astype(np.float64)
-
-
-def assert_holds(found, box):
-    """Every number is inside its bound, where there is one."""
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(np.asarray(found, dtype=np.float64) - box.center)
-    assert (np.isnan(box.error) | (apart <= box.error)).all(), np.nanmax(apart - box.error)
 
 
 @given(seeds, halves)

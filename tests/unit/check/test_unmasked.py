@@ -12,12 +12,8 @@ import numpy as np
 import pytest
 from float32_steps import assert_inside
 from hypothesis import given
-from hypothesis import strategies as st
+from random_layers import random_block, random_model, run, seeds
 from safetensors.numpy import load_file, save_file
-
-pytest.importorskip("torch")
-
-from test_layers import random_block, random_model, run
 
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict, save, select
 from handcraft.formats import load
@@ -32,8 +28,6 @@ from handcraft_check.prove import prove
 from handcraft_check.unmasked import inputs, last_everywhere
 
 WEIGHTS, CERTIFICATE = "model.safetensors", "certificate.json"
-
-seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
 @pytest.mark.parametrize("made", [random_model, random_block])

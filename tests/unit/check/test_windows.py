@@ -7,8 +7,10 @@ from itertools import product
 
 import numpy as np
 import pytest
+from checked_programs import n_grams
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, lookup, predict, save
 from handcraft_check.attempts import attempted
@@ -19,23 +21,6 @@ from handcraft_check.by_windows.window_proof import _Kind, prove_windows
 from handcraft_check.by_windows.windows import TokenSets, UnfitError, WindowMeaning
 from handcraft_check.claim import read_claim
 from handcraft_check.prove import prove
-
-LETTERS = "abcd"
-
-
-@st.composite
-def n_grams(draw, most=8):
-    """Programs of a few patterns, the longer ones first."""
-    size, length = draw(st.integers(2, 4)), draw(st.integers(1, 7))
-    token = st.sampled_from(LETTERS[:size])
-    pattern = st.lists(token, min_size=1, max_size=min(length, 3)).map("".join)
-    patterns = draw(st.lists(pattern, min_size=1, max_size=most, unique=True))
-    rules = [predict(draw(token)).after(each) for each in sorted(patterns, key=lambda p: -len(p))]
-    prompts = Prompts(LETTERS[:size], context=length)
-    if draw(st.booleans()):
-        where = prompts.position == draw(st.integers(0, length - 1))
-        rules.insert(0, predict(draw(token)).when(where))
-    return Program(prompts=prompts, rules=[*rules, predict(draw(token)).otherwise()])
 
 
 def claim_of(program, folder):
@@ -51,7 +36,7 @@ def texts(claim):
 
 
 @given(program=n_grams(), outright=st.sampled_from([0, 1 << 13]))
-@settings(max_examples=25)
+@settings(max_examples=sweep(60))
 @pytest.mark.filterwarnings("ignore::handcraft.errors.HandcraftWarning")
 def test_every_text_is_in_a_case_with_no_larger_margin(program, outright, tmp_path_factory):
     claim = claim_of(program, tmp_path_factory.mktemp("model"))

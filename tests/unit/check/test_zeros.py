@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-pytest.importorskip("torch")
-
-from test_layers import EPSILON, shapes_of
+from random_layers import EPSILON, seeds, shapes_of
 
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
@@ -17,8 +14,6 @@ from handcraft_check.folder.config import Config
 from handcraft_check.layers.layer_norm import Matrix
 from handcraft_check.layers.model import Model
 from handcraft_check.layers.zeros import Heads, units_in_use
-
-seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
 @given(seeds, st.integers(1, 4), st.integers(1, 4))

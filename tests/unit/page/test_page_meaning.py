@@ -2,15 +2,13 @@
 
 import json
 import os
-from fractions import Fraction
 from itertools import product
 
 import numpy as np
 import pytest
-from assuming_programs import assuming_programs
+from assuming_programs import RELATIONS, aggregating_programs, assuming_programs
 from hypothesis import HealthCheck, assume, given, reject, settings
 
-from handcraft import Program, Prompts, predict, select
 from handcraft.errors import AssumptionError
 from handcraft.language.rules.read_rules import UncoveredError
 from handcraft.page.data import exact
@@ -99,23 +97,6 @@ def test_of_texts_that_break_an_assumption(program, tmp_path):
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("relation", ["==", "!=", "<", ">=", lambda key, query: (key + query) % 2 == 0])
+@pytest.mark.parametrize("relation", RELATIONS)
 def test_of_every_aggregate_also_of_numbers_beyond_float64(relation, causal, tmp_path):
-    prompts = Prompts("abc", context=4, causal=causal)
-    token, position = prompts.token, prompts.position
-    number = token.map({"a": 0, "b": 1, "c": 2})
-    chosen = select(number, number + position / 2 if isinstance(relation, str) else position, relation)
-    numbers = [
-        chosen.latest(number, default=7),
-        chosen.earliest(position, default=3),
-        chosen.mean(number / 3 + position, default=7),
-        chosen.mean(number * 2**70 + 1, default=7) / 2**70,
-        chosen.mean(number == 1, default=7),
-        chosen.count(),
-    ]
-    programs = []
-    for aggregate in numbers:
-        rules = [predict("b").when(aggregate > 1), predict("c").when(aggregate > Fraction(1, 2))]
-        programs.append(Program(prompts=prompts, rules=[*rules, predict("a").otherwise()]))
-    rules = [predict("b").when(chosen.exists()), predict(chosen.latest(token, default="b")).otherwise()]
-    assert_means_the_same([*programs, Program(prompts=prompts, rules=rules)], tmp_path)
+    assert_means_the_same([*aggregating_programs(relation, causal)], tmp_path)

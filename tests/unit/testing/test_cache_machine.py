@@ -59,7 +59,8 @@ TestCounting = cache_machine(Counting(), longest=8, texts=3).TestCase
 
 
 @pytest.mark.parametrize("fault", ["pieces", "truncate", "pick"])
-def test_a_wrong_cache_is_found(fault):
+def test_a_wrong_cache_is_found(fault, monkeypatch):
+    monkeypatch.setenv("HANDCRAFT_PROFILE", "ci")  # few runs may miss a text that changed its place
     machine = cache_machine(Counting(fault), longest=4, texts=2)
     with pytest.raises(AssertionError) as caught:
         machine.TestCase("runTest").runTest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from backwards import Backwards
 from hypothesis import strategies as st
+from killing import Killing
 
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict, select
 from handcraft.cli.input.sources import find
@@ -19,7 +19,6 @@ from handcraft.errors import ModelError
 from handcraft.formats import save, verify_folder
 from handcraft.progress import listening
 from handcraft.verify import (
-    divide,
     given,
     meant_by_circuits,
     meant_by_expressions,
@@ -29,7 +28,6 @@ from handcraft.verify import (
 )
 from handcraft.verify.sent import as_bytes, from_bytes
 from handcraft.verify.texts import allowed, batch, contexts, written_part
-from handcraft_check.processes import Processes
 
 PROGRAMS = Path(__file__).parents[3] / "programs"
 
@@ -162,31 +160,10 @@ def test_values_are_compared_by_others_too(by, is_right, monkeypatch):
     assert executor.done > 2
 
 
-def killed_once(flag, *arguments):
-    """Try a part, but end the process when it is the first."""
-    try:
-        flag.touch(exist_ok=False)
-    except FileExistsError:
-        return at_worker(*arguments)
-    os._exit(9)
-
-
-at_worker = divide.at_worker
-
-
-class Killing(Processes):
-    """Its first worker is killed in its work."""
-
-    flag = None
-
-    def submit(self, function, *arguments):
-        return super().submit(killed_once, self.flag, *arguments)
-
-
 def test_where_a_worker_is_killed_this_process_goes_on_alone(tmp_path):
     compiled, stages = compile_program(copying(Prompts("abc", 4))), []
-    with Killing(2) as pool, listening(lambda stage, done, total: stages.append(stage)):
-        pool.flag = tmp_path / "killed"
+    killing = Killing(2, tmp_path / "killed")
+    with killing as pool, listening(lambda stage, done, total: stages.append(stage)):
         found = compiled.verify(executor=pool)
     assert pool.flag.exists()
     assert found == compiled.verify()

@@ -1,0 +1,44 @@
+"""Programs that are proved in several tests."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from handcraft import Program, Prompts, predict, select
+
+LETTERS = "abcd"
+
+
+def adder_ahead(digits=4):
+    """Sums to base 3, the most significant digit first: the carry comes from digits further right."""
+    number = f"0[012]{{{digits - 1}}}"
+    prompts = Prompts("012+=", context=3 * digits + 1, inputs=rf"{number}\+{number}=", writes=digits)
+    position = prompts.position
+    digit = prompts.token.map({"0": 0, "1": 1, "2": 2}, default=0)
+
+    def at(places, value):
+        there = position.map(lambda here: max(here - places, 0))
+        return select(position, there).latest(value, default=0)
+
+    pair = digit + at(digits + 1, digit)
+    is_second = (position > digits) & (position <= 2 * digits)
+    right = select(position, position - digits, ">") & select(is_second & (pair != 2), True)
+    carry = right.earliest(pair, default=0) >= 3
+    return Program(
+        prompts=prompts, rules=[predict(((at(digits, pair) + carry) % 3).map(str)).otherwise()]
+    )
+
+
+@st.composite
+def n_grams(draw, most=8):
+    """Programs of a few patterns, the longer ones first."""
+    size, length = draw(st.integers(2, 4)), draw(st.integers(1, 7))
+    token = st.sampled_from(LETTERS[:size])
+    pattern = st.lists(token, min_size=1, max_size=min(length, 3)).map("".join)
+    patterns = draw(st.lists(pattern, min_size=1, max_size=most, unique=True))
+    rules = [predict(draw(token)).after(each) for each in sorted(patterns, key=lambda p: -len(p))]
+    prompts = Prompts(LETTERS[:size], context=length)
+    if draw(st.booleans()):
+        where = prompts.position == draw(st.integers(0, length - 1))
+        rules.insert(0, predict(draw(token)).when(where))
+    return Program(prompts=prompts, rules=[*rules, predict(draw(token)).otherwise()])
