@@ -25,7 +25,7 @@ from handcraft_check.folder.files import (
     sha256,
 )
 from handcraft_check.folder.llama import is_llama, read_llama
-from handcraft_check.folder.tokenizer import check_begin_token, check_tokenizer
+from handcraft_check.folder.tokenizer import check_added_tokens, check_tokenizer
 from handcraft_check.judged import Judge
 from handcraft_check.layers.llama import Llama
 from handcraft_check.layers.model import Model
@@ -148,8 +148,7 @@ def read_claim(
     if (folder / TOKENIZER).exists():
         tokenizer = read_json(read_bytes(folder / TOKENIZER, JSON_UP_TO), TOKENIZER)
         check_tokenizer(tokenizer, vocabulary, token_ids, TOKENIZER)
-        if config.begin is not None:
-            check_begin_token(tokenizer, config.begin, TOKENIZER)
+        check_added_tokens(tokenizer, config.begin, TOKENIZER)
     arithmetic = fields(given["arithmetic"], ("weights", "steps"), where)
     if arithmetic["weights"] not in ("float32", "bfloat16", "float16"):
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)

@@ -45,11 +45,9 @@ class Part:
         says: a description of one line.
         files: the names of all files, or of folders of files, that it may have.
         make: makes it. It raises `GroundTruthError` for a model that has no such ground truth.
-        of_llama: whether a Llama has it too.
     """
 
     name: str
     says: str
     files: tuple[str, ...]
     make: Callable[[LaidOut, Wanted], Made]
-    of_llama: bool = True

@@ -14,7 +14,6 @@ from handcraft.ground_truth.json_file import json_bytes
 from handcraft.ground_truth.part import Made, Part, Wanted
 from handcraft.ground_truth.parts import PARTS, chosen_parts
 from handcraft.ground_truth.subject import LaidOut
-from handcraft.phrase import phrase, setting
 from handcraft.progress import advance
 
 MANIFEST = "ground_truth.json"
@@ -87,7 +86,6 @@ def write_ground_truth(
     for number, part in enumerate(parts):
         advance("derive ground truth", number, len(parts))
         try:
-            _check_llama(part, subject)
             made[part] = part.make(subject, wanted)
         except GroundTruthError as error:
             if what is not None:
@@ -114,17 +112,6 @@ def write_ground_truth(
     own = [f"{MODEL}/"] if subject.compiled is not None else []
     lines = tuple(line for each in made.values() for line in each.lines)
     return Written(target, (MANIFEST, *names, *own), lines, tuple(left_out))
-
-
-def _check_llama(part: Part, subject: LaidOut) -> None:
-    """Raise if a part is only there for GPT-2, and the model is a Llama."""
-    if subject.model.architecture.is_rotary and not part.of_llama:
-        others = [each.name for each in chosen_parts(None) if each.of_llama]
-        raise GroundTruthError(
-            f"the part {part.name} is there for GPT-2, and not yet for Llama",
-            where=subject.name,
-            fix=phrase("ask for others with ", setting("what"), f": {', '.join(others)}"),
-        )
 
 
 def _shown(name: str) -> str:

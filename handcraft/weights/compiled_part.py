@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from handcraft.model import Model
+from handcraft.model.layers.attention import Array
+from handcraft.model.tensors.tensor_axes import Counted, axes_of
 
 Mask = npt.NDArray[np.bool_]
 
@@ -36,17 +39,18 @@ class CompiledPart:
     def of(cls, model: Model) -> CompiledPart:
         """The compiled part of a model."""
         tensors, shape = model.tensors, model.shape
-        writes = [tensors["wte.weight"], tensors["wpe.weight"]]
+        embeddings = ("embed_tokens",) if model.architecture.is_rotary else ("wte", "wpe")
+        writes = [tensors[f"{name}.weight"] for name in embeddings]
         heads: list[Mask] = []
         units: list[Mask] = []
         for block in range(shape.n_layer):
-            outputs = tensors[f"h.{block}.attn.c_proj.weight"]  # [n_head * head_dim, n_embd]
+            outputs = model.written(block, "attn")  # [n_head * head_dim, n_embd]
             heads.append(np.any(outputs.reshape(shape.n_head, -1) != 0, axis=1))
-            writes += [outputs, tensors[f"h.{block}.attn.c_proj.bias"][None]]
+            writes += [outputs, *_bias(model, block, "attn")]
             if shape.n_inner[block]:
-                rows = tensors[f"h.{block}.mlp.c_proj.weight"]  # [n_inner, n_embd]
+                rows = model.written(block, "mlp")  # [n_inner, n_embd]
                 units.append(np.any(rows != 0, axis=1))
-                writes += [rows, tensors[f"h.{block}.mlp.c_proj.bias"][None]]
+                writes += [rows, *_bias(model, block, "mlp")]
             else:
                 units.append(np.zeros(0, dtype=bool))
         dimensions = np.any([rows.any(axis=0) for rows in writes], axis=0)
@@ -56,40 +60,62 @@ class CompiledPart:
         """For each tensor, which of its numbers are frozen: true where they are.
 
         All that a compiled head or hidden unit reads and writes is frozen, zeros too: a zero says that
-        it does not read a dimension. A LayerNorm is frozen in these dimensions if compiled heads or
+        it does not read a dimension. A norm is frozen in these dimensions if compiled heads or
         hidden units read it, and so is the last one.
 
         Args:
             isolated: whether nothing else may write into these dimensions, so that the compiled part
-                finds there what it would find without the rest. LayerNorm still divides both by one
+                finds there what it would find without the rest. The norm still divides both by one
                 length.
 
         Returns:
             Boolean arrays by the names and with the shapes of the model's tensors.
         """
-        shape, architecture = self.model.shape, self.model.architecture
-        frozen: dict[str, Mask] = {}
-        for name, sizes in shape.tensors(architecture).items():
-            kind = name.split(".", 2)[2] if name.startswith("h.") else name
-            block = int(name.split(".")[1]) if name.startswith("h.") else 0
-            mask = np.zeros(sizes, dtype=bool)
-            if kind.startswith("attn.c_attn"):
-                mask[..., np.tile(np.repeat(self.heads[block], shape.head_dim), 3)] = True
-            elif kind.startswith("mlp.c_fc"):
-                mask[..., self.units[block]] = True
-            elif kind.endswith("c_proj.weight"):
-                rows = self.units[block]
-                if kind.startswith("attn"):
-                    rows = np.repeat(self.heads[block], shape.head_dim)
-                mask[rows] = True
-                mask[:, self.dimensions] |= isolated
-            elif kind.endswith("c_proj.bias"):
-                mask[self.dimensions] = isolated | (self.model.tensors[name] != 0)[self.dimensions]
-            elif kind.startswith("ln_1"):
-                mask[self.dimensions] = self.heads[block].any()
-            elif kind.startswith("ln_2"):
-                mask[self.dimensions] = self.units[block].any()
-            else:  # embeddings, ln_f and the unembedding: their last axis is the residual stream
-                mask[..., self.dimensions] = True
-            frozen[name] = mask
-        return frozen
+        shapes = self.model.shape.tensors(self.model.architecture)
+        return {name: self._mask(name, sizes, isolated) for name, sizes in shapes.items()}
+
+    def _mask(self, name: str, sizes: tuple[int, ...], isolated: bool) -> Mask:
+        """Which numbers of one tensor are frozen."""
+        axes, mask = axes_of(name), np.zeros(sizes, dtype=bool)
+        if axes.counted == ("stream",) and name.endswith("c_proj.bias"):
+            mask[self.dimensions] = isolated | (self.model.tensors[name] != 0)[self.dimensions]
+        elif axes.counted == ("stream",):
+            mask[self.dimensions] = self._is_read(name, axes.block)
+        else:
+            for axis, counted in enumerate(axes.counted):
+                if counted != "stream":
+                    np.moveaxis(mask, axis, 0)[self._compiled(counted, axes.block)] = True
+                elif axes.block is None or (isolated and self._writes(name, axes.block)):
+                    np.moveaxis(mask, axis, 0)[self.dimensions] = True
+        return mask
+
+    def _compiled(self, counted: Counted, block: int | None) -> Mask | slice:
+        """Which places along an axis belong to compiled heads and hidden units."""
+        if block is None:  # tokens and positions
+            return slice(0)
+        if counted == "unit":
+            return self.units[block]
+        heads, shape = self.heads[block], self.model.shape
+        shared = heads.reshape(shape.kv_heads, -1).any(axis=1)  # those that compiled heads read
+        channels = np.repeat(shared if counted in ("key", "value") else heads, shape.head_dim)
+        return np.tile(channels, 3) if counted == "channels" else channels
+
+    def _writes(self, name: str, block: int) -> bool:
+        """Whether a matrix of a block writes into the residual stream."""
+        return name in (self.model.output_matrix(block, of).weight for of in WRITERS)
+
+    def _is_read(self, norm: str, block: int | None) -> bool:
+        """Whether compiled heads or hidden units read a norm; the logits read the last one."""
+        if block is None:
+            return True
+        first = "input_layernorm" in norm or ".ln_1." in norm
+        return bool((self.heads if first else self.units)[block].any())
+
+
+WRITERS: tuple[Literal["attn", "mlp"], ...] = ("attn", "mlp")
+
+
+def _bias(model: Model, block: int, of: Literal["attn", "mlp"]) -> list[Array]:
+    """What is added whatever the heads or the hidden units of a block do: [1, n_embd]."""
+    bias = model.output_matrix(block, of).bias
+    return [] if bias is None else [model.tensors[bias][None]]

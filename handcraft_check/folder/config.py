@@ -276,8 +276,9 @@ def check_values(data: dict[str, Any], known: Mapping[str, Any], where: str) -> 
         CheckError: it has.
     """
     for key, expected in known.items():
-        if data.get(key, expected) != expected:
-            raise CheckError(f"{key} is {data.get(key)!r}; the checker knows {expected!r}", where=where)
+        found = data.get(key, expected)
+        if found != expected or type(found) is not type(expected):  # 0 is not false
+            raise CheckError(f"{key} is {found!r}; the checker knows {expected!r}", where=where)
 
 
 def check_dtype(data: Any, stored: Collection[str], claimed: Collection[str], where: str) -> None:

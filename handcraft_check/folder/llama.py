@@ -137,10 +137,10 @@ def _theta(data: dict[str, Any], where: str) -> float:
         or stated.get("rope_type", "default") != "default"
     ):
         raise CheckError(f"rope_parameters is {stated!r}; the checker knows the default", where=where)
-    found = {each["rope_theta"] for each in (data, stated) if each.get("rope_theta") is not None}
-    if len(found) > 1:
+    found = [each["rope_theta"] for each in (data, stated) if "rope_theta" in each]
+    for theta in found:
+        if type(theta) not in (int, float) or not 1 < theta <= THETA_UP_TO:
+            raise CheckError(f"rope_theta is {theta!r}, not a number above 1", where=where)
+    if len({*found}) > 1:
         raise CheckError("rope_theta and rope_parameters state two bases", where=where)
-    theta = next(iter(found), THETA)
-    if type(theta) not in (int, float) or not 1 < theta <= THETA_UP_TO:
-        raise CheckError(f"rope_theta is {theta!r}, not a number above 1", where=where)
-    return float(theta)
+    return float(next(iter(found), THETA))

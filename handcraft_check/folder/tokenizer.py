@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from handcraft_check.errors import CheckError
@@ -10,31 +11,55 @@ from handcraft_check.program.nodes import items
 
 ADDED_UP_TO = 1 << 24
 
+FIX = "compile it again, or remove tokenizer.json: what is proved is about ids"
 
-def check_begin_token(data: Any, begin: int, where: str) -> None:
-    """Raise unless a tokenizer puts the begin token of the model in front of a text.
+
+def check_added_tokens(data: Any, begin: int | None, where: str) -> None:
+    """Raise unless a tokenizer puts the begin token of the model in front of a text, and adds no other.
 
     Args:
         data: the content of tokenizer.json.
-        begin: the id of that token.
+        begin: the id of that token; None for a model that has none.
         where: what to call the file.
 
     Raises:
-        CheckError: it puts another one there, or none.
+        CheckError: it puts another one there, or none, or adds more.
     """
-    template: Any = data.get("post_processor") if isinstance(data, dict) else None
+    processor: Any = data.get("post_processor") if isinstance(data, dict) else None
+    place = f"{where}: post_processor"
     try:
-        token = template["single"][0]["SpecialToken"]["id"]
-        found = template["special_tokens"][token]["ids"]
-    except (KeyError, TypeError, IndexError):
-        found = []
-    if found != [begin]:
-        shown = " and ".join(map(repr, found)) if isinstance(found, list) and found else "none"
-        raise CheckError(
-            f"the id in front of a text is {shown}, and {begin} in config.json",
-            f"{where}: post_processor",
-            "compile it again, or remove tokenizer.json: what is proved is about ids",
-        )
+        before, after = _added(processor)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise CheckError("it may add tokens to a text in a way that is not known", place, FIX) from None
+    if before != ([] if begin is None else [begin]):
+        shown = " and ".join(map(repr, before)) or "none"
+        wanted = "the model has no begin token" if begin is None else f"{begin} in config.json"
+        raise CheckError(f"the id in front of a text is {shown}, and {wanted}", place, FIX)
+    if after:
+        shown = " and ".join(map(repr, after))
+        raise CheckError(f"the id {shown} is added at the end of a text", place, FIX)
+
+
+def _added(processor: Any) -> tuple[list[int], list[int]]:
+    """The ids that are added before a text, and after it.
+
+    Raises:
+        ValueError: the processor is not known. Other errors where it is damaged.
+    """
+    if processor is None or processor["type"] == "ByteLevel":
+        return [], []
+    if processor["type"] != "TemplateProcessing":
+        raise ValueError(processor["type"])
+    pieces = processor["single"]
+    texts = [n for n, piece in enumerate(pieces) if "Sequence" in piece]
+    if [pieces[n]["Sequence"]["id"] for n in texts] != ["A"]:
+        raise ValueError("not one text")
+    ids = [
+        [] if n in texts else [*processor["special_tokens"][piece["SpecialToken"]["id"]]["ids"]]
+        for n, piece in enumerate(pieces)
+    ]
+    before, after = ids[: texts[0]], ids[texts[0] :]
+    return [*chain.from_iterable(before)], [*chain.from_iterable(after)]
 
 
 def check_tokenizer(data: Any, vocabulary: Sequence[str], token_ids: Sequence[int], where: str) -> None:
@@ -64,5 +89,5 @@ def check_tokenizer(data: Any, vocabulary: Sequence[str], token_ids: Sequence[in
             raise CheckError(
                 f"the id of {token!r} is {shown}, and {number} in the certificate",
                 where,
-                "compile it again, or remove tokenizer.json: what is proved is about ids",
+                FIX,
             )

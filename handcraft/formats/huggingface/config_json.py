@@ -65,6 +65,12 @@ def read_config(folder: Path) -> Config:
         )
     found = read_object(path)
     kind = found.get("model_type")
+    if found.get("quantization_config") is not None:
+        raise CheckpointError(
+            f"quantization_config is {shown(found['quantization_config'])}",
+            where=path,
+            fix="only weights that are not quantized can be read; save the model without quantization",
+        )
     if kind == "gpt2":
         return _read_gpt2(path, found)
     if isinstance(kind, str) and kind in LLAMAS:

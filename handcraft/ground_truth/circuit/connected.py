@@ -1,10 +1,14 @@
 """Which edges the weights connect, and what is proved of those that they do not.
 
-A reader is a matrix, after a LayerNorm where there is one: queries, keys, values, hidden units or
-logits. What a source adds is in the row space of another matrix: the token embedding, W_O of a head,
-or the second matrix of an MLP. If the product of the two is 0, nothing that the source adds is read.
+A reader is a matrix, after a norm where there is one: queries, keys, values, hidden units or logits.
+What a source adds is in the row space of another matrix: the token embedding, W_O of a head, or the
+second matrix of an MLP. If the product of the two is 0, nothing that the source adds is read.
 LayerNorm also subtracts the mean, which stays the same if the rows of the source sum to 0. And it
 divides by the standard deviation, which may change: this is the only effect that such an edge can have.
+RMSNorm subtracts no mean, and divides by the root of the mean square.
+
+In a Llama, which has no biases, some channels and hidden units read constants alone: what they add is
+the same in every run but for the scale of the norm before them. Nothing else of it can be read.
 """
 
 from __future__ import annotations
@@ -18,13 +22,23 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from handcraft.ground_truth.circuit.edge_graph import Edge, EdgeGraph, Reader, Source
+from handcraft.ground_truth.circuit.matrices import (
+    HeadMatrices,
+    Matrix,
+    MlpMatrices,
+    embedding_of,
+    gain_in,
+    head_matrices,
+    mlp_matrices,
+    unembedding_of,
+)
 from handcraft.model import Model
-from handcraft.model.layers.attention import Array
+from handcraft.model.layers.attention import Array, Flags
 
 Connection: TypeAlias = Literal["read", "unused", "unread", "scale", "moved", "added"]
 """What the weights say of an edge: the reader reads what the source adds; the source adds nothing, or
-nothing depends on the reader; nothing of it is read, and there is no LayerNorm; or nothing of it is
-read, and only the scale of the LayerNorm can move. Of an edge of a disguise: it was made of an edge
+nothing depends on the reader; nothing of it is read, and there is no norm; or nothing of it is
+read, and only the scale of a norm can move. Of an edge of a disguise: it was made of an edge
 that carries nothing that is read; or an end of it was added, so that the original has no such edge."""
 
 
@@ -43,13 +57,16 @@ class Connections:
     def of(self, edge: Edge) -> Connection:
         """What the weights prove about an edge: decided exactly, from the numbers that are not 0."""
         written, read = self._written[edge.source], self._read[edge.reader]
-        if not len(written) or not read.shape[1]:
+        if not read.shape[1]:
             return "unused"
+        if not len(written):
+            return "scale" if self._adds_constants(edge.source) else "unused"
         if _meets(written, read):
             return "read"
         if not self.model.architecture.has_norm:
             return "unread"
-        if self._moves_mean[edge.source] and self._reads_mean(edge.reader):
+        is_mean = self.model.architecture.norm == "layer"  # which RMSNorm does not subtract
+        if is_mean and self._moves_mean[edge.source] and self._reads_mean(edge.reader):
             return "read"
         return "scale"
 
@@ -75,56 +92,98 @@ class Connections:
         """Whether a reader sees it when the same number is added to every dimension."""
         return any(sum(map(Fraction, column)) for column in _distinct(self._read[reader].T))
 
-    def _rows(self, source: Source) -> Array:
-        tensors = self.model.tensors
-        if source.kind == "input":  # a difference of two tokens
-            embedded: Array = tensors["wte.weight"][list(self.model.vocabulary.numbers)]
-            embedded = embedded.astype(np.float64)
-            return _nonzero_rows(embedded[1:] - embedded[:1])
+    def _adds_constants(self, source: Source) -> bool:
+        """Whether a source adds something, of which nothing can change but by the scale of a norm."""
+        if not self.model.architecture.is_rotary or source.kind == "input":
+            return False
         if source.kind == "head":
-            size = self.model.shape.head_dim
-            channels = slice(source.head * size, (source.head + 1) * size)
-            first = 2 * self.graph.n_embd + source.head * size
-            name = f"h.{source.layer}.attn"
-            moves = tensors[f"{name}.c_attn.weight"][:, first : first + size].any(axis=0)
-            rows = tensors[f"{name}.c_proj.weight"][channels][moves]
-            return _nonzero_rows(rows.astype(np.float64))
-        if not self.model.shape.n_inner[source.layer]:
+            head = self._heads[source.layer][source.head]
+            return bool(head.out[head.v.used].any())
+        mlp = self._mlps[source.layer]
+        return mlp is not None and bool(mlp.live.any())
+
+    def _rows(self, source: Source) -> Array:
+        if source.kind == "input":  # a difference of two tokens
+            return _nonzero_rows(self._differences)
+        if source.kind == "head":
+            head = self._heads[source.layer][source.head]
+            return _nonzero_rows(head.out[self._varies(head.v)].astype(np.float64))
+        mlp = self._mlps[source.layer]
+        if mlp is None:
             return np.zeros((0, self.graph.n_embd))
-        name = f"h.{source.layer}.mlp"
-        moves = tensors[f"{name}.c_fc.weight"].any(axis=0)
-        return _nonzero_rows(tensors[f"{name}.c_proj.weight"][moves].astype(np.float64))
+        moves = self._varies(mlp.read)
+        if mlp.up is not None:
+            moves = (moves | self._varies(mlp.up)) & mlp.live
+        return _nonzero_rows(mlp.write.weight[moves].astype(np.float64))
+
+    def _varies(self, matrix: Matrix) -> Flags:
+        """Which outputs of a matrix read more than constants: [out]."""
+        varies: Flags = np.any(matrix.weight[self._varying] != 0, axis=0)
+        return varies
+
+    @cached_property
+    def _varying(self) -> Flags:
+        """The dimensions that may differ between texts or positions: in a GPT-2 all of them."""
+        if not self.model.architecture.is_rotary:
+            return np.ones(self.graph.n_embd, dtype=bool)
+        embedding = embedding_of(self.model, self.model.tensors)
+        tokens = embedding[[*self.model.vocabulary.numbers, self.model.begin_id or 0]]
+        heads = [head.out for heads in self._heads for head in heads]
+        units = [mlp.write.weight for mlp in self._mlps if mlp is not None]
+        varying: Flags = np.any(
+            [each.any(axis=0) for each in (tokens[1:] - tokens[:1], *heads, *units)], axis=0
+        )
+        return varying
+
+    @cached_property
+    def _differences(self) -> Array:
+        """By what the embeddings of tokens differ from that of the first one: [token, n_embd]."""
+        embedded = embedding_of(self.model, self.model.tensors)[list(self.model.vocabulary.numbers)]
+        embedded = embedded.astype(np.float64)
+        differences: Array = embedded[1:] - embedded[:1]
+        return differences
+
+    @cached_property
+    def _heads(self) -> list[list[HeadMatrices]]:
+        return [head_matrices(self.model, self.model.tensors, i) for i in range(self.graph.n_layer)]
+
+    @cached_property
+    def _mlps(self) -> list[MlpMatrices | None]:
+        return [mlp_matrices(self.model, self.model.tensors, i) for i in range(self.graph.n_layer)]
 
     def _columns(self, reader: Reader) -> Array:
-        tensors, architecture = self.model.tensors, self.model.architecture
         if reader.reads == "logits":
-            head = tensors["wte.weight" if architecture.tied else "lm_head.weight"]
-            return self._gained("ln_f", head.T)
+            return self._gained("ln_f", unembedding_of(self.model, self.model.tensors).T)
         if reader.reads == "mlp":
-            if not self.model.shape.n_inner[reader.layer]:
+            mlp = self._mlps[reader.layer]
+            if mlp is None:
                 return np.zeros((self.graph.n_embd, 0))
-            name = f"h.{reader.layer}.mlp"
-            used = tensors[f"{name}.c_proj.weight"].any(axis=1)
-            return self._gained(f"h.{reader.layer}.ln_2", tensors[f"{name}.c_fc.weight"][:, used])
-        size, name = self.model.shape.head_dim, f"h.{reader.layer}.attn"
-        weight, bias = tensors[f"{name}.c_attn.weight"], tensors[f"{name}.c_attn.bias"]
-        thirds = [third * self.graph.n_embd + reader.head * size for third in range(3)]
-        q, k, v = (slice(start, start + size) for start in thirds)
-        channels = slice(reader.head * size, (reader.head + 1) * size)
-        used = tensors[f"{name}.c_proj.weight"][channels].any(axis=1)
-        used &= weight[:, v].any(axis=0) | (bias[v] != 0)
+            read = [each.weight[:, mlp.live] for each in (mlp.read, mlp.up) if each is not None]
+            return self._gained(f"h.{reader.layer}.ln_2", np.hstack(read))
+        head = self._heads[reader.layer][reader.head]
+        used = head.out.any(axis=1) & head.v.used
         norm = f"h.{reader.layer}.ln_1"
         if reader.reads == "v":
-            return self._gained(norm, weight[:, v][:, used])
-        other = k if reader.reads == "q" else q  # a score is the product of the two
-        used_scores = (weight[:, other].any(axis=0) | (bias[other] != 0)) & used.any()
-        return self._gained(norm, weight[:, q if reader.reads == "q" else k][:, used_scores])
+            return self._gained(norm, head.v.weight[:, used])
+        own, other = (head.q, head.k) if reader.reads == "q" else (head.k, head.q)
+        return self._gained(norm, own.weight[:, self._matched(other.used) & used.any()])
+
+    def _matched(self, other: Flags) -> Flags:
+        """The channels of queries whose products with keys can be other than 0, or the other way round.
+
+        A score is the sum of products channel by channel. A rotation mixes the channels of a pair.
+        """
+        if not self.model.architecture.is_rotary:
+            return other
+        half = len(other) // 2
+        return np.tile(other[:half] | other[half:], 2)
 
     def _gained(self, norm: str, weight: Array) -> Array:
         """A matrix with the gain of the norm before it, without columns that are 0."""
         columns = weight.astype(np.float64)
         if self.model.architecture.has_norm:
-            columns = self.model.tensors[f"{norm}.weight"].astype(np.float64)[:, None] * columns
+            gain = gain_in(self.model, self.model.tensors, norm)
+            columns = gain.astype(np.float64)[:, None] * columns
         kept: Array = columns[:, columns.any(axis=0)]
         return kept
 

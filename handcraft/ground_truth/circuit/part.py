@@ -190,5 +190,4 @@ PART = Part(
     "the edges that answers depend on, with pairs of prompts that show it",
     (CIRCUIT, EDGES, PAIRS, EXAMPLES),
     make_circuit,
-    of_llama=False,
 )

@@ -1,7 +1,7 @@
 """A forward pass in which edges are patched: their readers see what the source adds in another run.
 
 This is edge patching as EAP-IG evaluates circuits. A patched edge replaces, in the input of one
-reader, the output of one source by its output in the corrupted run. The reader applies LayerNorm to the
+reader, the output of one source by its output in the corrupted run. The reader applies the norm to the
 changed sum, and everything after it is computed again: an edge that is not patched carries the output
 of its source in the patched run.
 """
@@ -16,12 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.ground_truth.circuit.edge_graph import Edge, EdgeGraph, Reader
+from handcraft.ground_truth.circuit.matrices import (
+    Matrix,
+    embedding_of,
+    gain_in,
+    head_matrices,
+    mlp_matrices,
+    unembedding_of,
+)
 from handcraft.model import Model
 from handcraft.model.layers.activation import ACTIVATIONS
-from handcraft.model.layers.attention import Array, attend
+from handcraft.model.layers.attention import Array, Flags, attend
 from handcraft.model.layers.linear import Linear
-from handcraft.model.layers.norm import layer_norm
+from handcraft.model.layers.norm import layer_norm, rms_norm
 from handcraft.model.layers.product import product
+from handcraft.model.layers.rotary import rotate, rotation_table
 
 Ids = npt.NDArray[np.int64]
 
@@ -31,7 +40,8 @@ class Run:
     """One run of some texts, and what each source adds in it.
 
     Args:
-        outputs: what each source adds, [text, position, n_embd] each.
+        outputs: what each source adds, [text, position, n_embd] each; the begin token of a Llama is
+            the first position, also in `streams`.
         streams: the residual stream that the readers of each stage see: before the heads and before
             the MLP of every block, and before the logits; [text, position, n_embd] each.
         logits: [text, position, n_vocab].
@@ -70,17 +80,20 @@ class PatchedModel:
         Args:
             ids: [text, position].
         """
-        tensors = self._tensors
-        embedded = tensors["wte.weight"][ids]
+        tensors, begin = self._tensors, self.model.begin_id
+        if begin is not None:
+            ids = np.pad(ids, ((0, 0), (1, 0)), constant_values=begin)
+        embedded = embedding_of(self.model, tensors)[ids]
         outputs: list[Array] = [embedded]
         streams: list[Array] = []
-        x = embedded + tensors["wpe.weight"][: ids.shape[1]]
+        x = embedded if begin is not None else embedded + tensors["wpe.weight"][: ids.shape[1]]
         for layer in range(self.graph.n_layer):
             streams.append(x)
             for head in range(self.graph.n_head):
                 normed = self._norm(f"h.{layer}.ln_1", x)
                 outputs.append(self._head(layer, head, normed, normed, normed))
-            x = x + tensors[f"h.{layer}.attn.c_proj.bias"]
+            if (bias := self.model.output_matrix(layer, "attn").bias) is not None:
+                x = x + tensors[bias]
             for output in outputs[len(outputs) - self.graph.n_head :]:
                 x = x + output
             streams.append(x)
@@ -155,33 +168,52 @@ class PatchedModel:
         if not out.size:
             return np.zeros((*v.shape[:-1], self.graph.n_embd), dtype=v.dtype)
         architecture = self.model.architecture
+        if architecture.is_rotary:
+            cosines, sines = self._rotation(q.shape[-2])
+            queries, keys = (rotate(each, cosines, sines) for each in (queries, keys))
         scale = architecture.score_scale(self.model.shape.head_dim, layer)
-        _, _, moved = attend(queries, keys, values, scale=scale, causal=architecture.causal)
+        _, _, moved = attend(
+            queries,
+            keys,
+            values,
+            scale=scale,
+            causal=architecture.causal,
+            window=architecture.window,
+        )
         return product(moved, out)
+
+    def _rotation(self, positions: int) -> tuple[Array, Array]:
+        """Cosines and sines of the first positions, [position, head_dim] each."""
+        theta, head_dim = self.model.architecture.theta, self.model.shape.head_dim
+        assert theta is not None
+        return rotation_table(np.arange(positions), head_dim, theta, self.model.running_dtype)
 
     def _mlp(self, layer: int, x: Array) -> Array:
         """What an MLP adds, with its bias: [text, position, n_embd] -> [text, position, n_embd]."""
         found = self._mlps[layer]
         if found is None:
             return np.zeros_like(x)
-        read, write = found
+        read, up, write = found
         if not write.weight.size:
             return np.zeros_like(x) + write.bias
-        hidden = ACTIVATIONS[self.model.architecture.activation](read(self._norm(f"h.{layer}.ln_2", x)))
-        written: Array = write(hidden)
+        normed = self._norm(f"h.{layer}.ln_2", x)
+        hidden = ACTIVATIONS[self.model.architecture.activation](read(normed))
+        written: Array = write(hidden if up is None else hidden * up(normed))
         return written
 
     def _logits(self, x: Array) -> Array:
-        tensors = self._tensors
-        head = tensors["wte.weight" if self.model.architecture.tied else "lm_head.weight"]
-        return product(self._norm("ln_f", x), head.T)
+        head = unembedding_of(self.model, self._tensors)
+        lead = 0 if self.model.begin_id is None else 1
+        return product(self._norm("ln_f", x[:, lead:]), head.T)
 
     def _norm(self, name: str, x: Array) -> Array:
         architecture, tensors = self.model.architecture, self._tensors
         if not architecture.has_norm:
             return x
-        gain, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
-        return layer_norm(x, gain, bias, architecture.norm_epsilon)
+        gain = gain_in(self.model, tensors, name)
+        if architecture.norm == "rms":
+            return rms_norm(x, gain, architecture.norm_epsilon)
+        return layer_norm(x, gain, tensors[f"{name}.bias"], architecture.norm_epsilon)
 
     @cached_property
     def _tensors(self) -> Mapping[str, Array]:
@@ -190,40 +222,36 @@ class PatchedModel:
 
     @cached_property
     def _heads(self) -> list[list[tuple[tuple[Linear, Linear, Linear], Array]]]:
-        """How each head reads query, key and value, and W_O; without rows and channels that are 0."""
-        size, found = self.model.shape.head_dim, []
+        """How each head reads query, key and value, and W_O; without rows and channels that are 0.
+
+        Queries and keys of a Llama keep all their channels, which are rotated in pairs.
+        """
+        found = []
         for layer in range(self.graph.n_layer):
-            weight, bias, out = (
-                self._tensors[f"h.{layer}.attn.{name}"]
-                for name in ("c_attn.weight", "c_attn.bias", "c_proj.weight")
-            )
             heads = []
-            for head in range(self.graph.n_head):
-                starts = [third * self.graph.n_embd + head * size for third in range(3)]
-                q, k, v = (np.arange(start, start + size) for start in starts)
-                used = weight[:, q].any(axis=0) | (bias[q] != 0)
-                used &= weight[:, k].any(axis=0) | (bias[k] != 0)
-                moved = out[head * size : (head + 1) * size].any(axis=1)
-                reads = tuple(
-                    _reading(weight[:, columns], bias[columns])
-                    for columns in (q[used], k[used], v[moved])
-                )
-                heads.append((reads, out[head * size : (head + 1) * size][moved]))
+            for head in head_matrices(self.model, self._tensors, layer):
+                scores = head.q.used & head.k.used
+                if self.model.architecture.is_rotary:
+                    scores = np.ones_like(scores)
+                moved: Flags = np.any(head.out != 0, axis=1)
+                reads = (_reading(head.q, scores), _reading(head.k, scores), _reading(head.v, moved))
+                heads.append((reads, head.out[moved]))
             found.append(heads)
-        return found  # type: ignore[return-value]
+        return found
 
     @cached_property
-    def _mlps(self) -> list[tuple[Linear, Linear] | None]:
+    def _mlps(self) -> list[tuple[Linear, Linear | None, Linear] | None]:
         """How each MLP reads and writes, without units that write nothing; None where there is none."""
-        found: list[tuple[Linear, Linear] | None] = []
-        for layer, inner in enumerate(self.model.shape.n_inner):
-            if not inner:
+        found: list[tuple[Linear, Linear | None, Linear] | None] = []
+        for layer in range(self.graph.n_layer):
+            mlp = mlp_matrices(self.model, self._tensors, layer)
+            if mlp is None:
                 found.append(None)
                 continue
-            names = ("c_fc.weight", "c_fc.bias", "c_proj.weight", "c_proj.bias")
-            c_fc, c_fc_bias, c_proj, bias = (self._tensors[f"h.{layer}.mlp.{n}"] for n in names)
-            units = np.flatnonzero(c_proj.any(axis=1))
-            found.append((_reading(c_fc[:, units], c_fc_bias[units]), Linear(c_proj[units], bias)))
+            units: Flags = np.any(mlp.write.weight != 0, axis=1)
+            up = None if mlp.up is None else _reading(mlp.up, units)
+            write = Linear(mlp.write.weight[units], mlp.write.bias)
+            found.append((_reading(mlp.read, units), up, write))
         return found
 
 
@@ -232,7 +260,8 @@ def _stage(reader: Reader) -> int:
     return 2 * reader.layer + (reader.reads == "mlp")
 
 
-def _reading(weight: Array, bias: Array) -> Linear:
-    """A matrix without the rows that are 0."""
+def _reading(matrix: Matrix, columns: Flags) -> Linear:
+    """Some columns of a matrix, without the rows that are 0."""
+    weight = matrix.weight[:, columns]
     rows = np.flatnonzero(weight.any(axis=1))
-    return Linear(np.ascontiguousarray(weight[rows]), bias, rows)
+    return Linear(np.ascontiguousarray(weight[rows]), matrix.bias[columns], rows)

@@ -72,22 +72,38 @@ def assert_overlaps(alone: Bounded, many: Bounded) -> None:
     assert (np.abs(alone.center - many.center) <= alone.error + many.error).all()
 
 
-@pytest.mark.parametrize("change", ["another", "none", "no template"])
-def test_the_tokenizer_puts_the_begin_token_in_front(change, tmp_path):
+BEGIN = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+TEXT = {"Sequence": {"id": "A", "type_id": 0}}
+NO_TEMPLATE = "in a way that is not known"
+TEMPLATES = {
+    "none": ({"single": [TEXT]}, r"the id in front of a text is none, and 2 in config\.json"),
+    "another": (
+        {"special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}},
+        r"the id in front of a text is 0, and 2 in config\.json",
+    ),
+    "twice": ({"single": [BEGIN, BEGIN, TEXT]}, "the id in front of a text is 2 and 2"),
+    "at the end too": ({"single": [BEGIN, TEXT, BEGIN]}, "the id 2 is added at the end"),
+    "no text": ({"single": [BEGIN]}, NO_TEMPLATE),
+    "two texts": ({"single": [BEGIN, TEXT, TEXT]}, NO_TEMPLATE),
+    "an empty piece": ({"single": [BEGIN, TEXT, {}]}, NO_TEMPLATE),
+    "another kind": ({"type": "BertProcessing", "cls": ["<s>", 2]}, NO_TEMPLATE),
+    "no kind": ({"type": None}, NO_TEMPLATE),
+    "unknown token": ({"special_tokens": {}}, NO_TEMPLATE),
+    "no template": (None, r"the id in front of a text is none, and 2 in config\.json"),
+}
+
+
+@pytest.mark.parametrize("change", TEMPLATES)
+def test_the_tokenizer_puts_the_begin_token_in_front_and_adds_no_more(change, tmp_path):
     prompts = Prompts("ab", context=3)
     program = Program(prompts=prompts, rules=[predict("b").after("aa"), predict("a").otherwise()])
     save(compile_program(program, architecture="llama"), tmp_path)
     path = tmp_path / "tokenizer.json"
     data = json.loads(path.read_text())
-    template = data["post_processor"]
-    if change == "another":
-        template["special_tokens"]["<s>"]["ids"] = [0]
-    elif change == "none":
-        template["single"] = template["single"][1:]
-    else:
-        data["post_processor"] = None
+    other, why = TEMPLATES[change]
+    data["post_processor"] = other and data["post_processor"] | other
     path.write_text(json.dumps(data))
-    with pytest.raises(CheckError, match=r"the id in front of a text is .*, and 2 in config\.json"):
+    with pytest.raises(CheckError, match=why):
         prove(tmp_path)
     path.unlink()
     assert prove(tmp_path).word == "proved"

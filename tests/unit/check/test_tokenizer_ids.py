@@ -47,6 +47,32 @@ def test_other_ids_are_refused(what, folder):
         read_claim(folder)
 
 
+TEXT = {"Sequence": {"id": "A", "type_id": 0}}
+ADDED = {"SpecialToken": {"id": "a", "type_id": 0}}
+OF_A = {"a": {"id": "a", "ids": [0], "tokens": ["a"]}}
+PROCESSORS = {
+    "in front": {"type": "TemplateProcessing", "single": [ADDED, TEXT], "special_tokens": OF_A},
+    "behind": {"type": "TemplateProcessing", "single": [TEXT, ADDED], "special_tokens": OF_A},
+    "as in BERT": {"type": "BertProcessing", "sep": ["a", 0], "cls": ["b", 1]},
+    "in a sequence": {"type": "Sequence", "processors": []},
+}
+
+
+@pytest.mark.parametrize("where", PROCESSORS)
+def test_a_tokenizer_that_adds_tokens_is_refused(where, folder):
+    change(folder, lambda data: data.update(post_processor=PROCESSORS[where]))
+    with pytest.raises(CheckError, match=r"front of a text is 0|end of a text|not known"):
+        read_claim(folder)
+
+
+@pytest.mark.parametrize(
+    "processor", [{"type": "ByteLevel"}, {"type": "TemplateProcessing", "single": [TEXT]}]
+)
+def test_a_tokenizer_that_adds_nothing_is_read(processor, folder):
+    change(folder, lambda data: data.update(post_processor=processor))
+    assert read_claim(folder).token_ids.tolist() == [0, 1]
+
+
 def test_ids_of_other_tokens_do_not_matter(folder):
     change(folder, lambda data: data["model"]["vocab"].update(unused=7))
     assert read_claim(folder).meaning.vocabulary == ("a", "b")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from copy import deepcopy
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +15,8 @@ from handcraft.formats.checkpoint import read_checkpoint
 from handcraft.formats.huggingface.config_keys import CONFIG_KEYS, KEYS
 from handcraft.formats.huggingface.disagreements import disagreements
 from handcraft.vocabulary import Vocabulary
+
+from .mutated_keys import is_named, mutations, parent_of, paths
 
 FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 
@@ -47,55 +48,6 @@ def written(request, tmp_path_factory):
 @pytest.fixture
 def folder(written, tmp_path):
     return shutil.copytree(written, tmp_path / "out")
-
-
-def paths(value, path=()):
-    """Every key and every place in a list, at every depth."""
-    below = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, each in below:
-        yield (*path, key)
-        if isinstance(each, dict | list):
-            yield from paths(each, (*path, key))
-
-
-def others(value):
-    """Allowed values of the same type, or that are allowed where null is."""
-    if isinstance(value, bool):
-        return [not value]
-    if isinstance(value, int | float):
-        return [value + 1, value * 2 + 3, None]
-    if isinstance(value, str):
-        return ["x", "relu", None]
-    if value is None:
-        return [0, [0, 1], "x", {"type": "Lowercase"}]
-    return [type(value)()]
-
-
-def parent_of(record, path):
-    for key in path[:-1]:
-        record = record[key]
-    return record
-
-
-def mutations(record):
-    for path in paths(record):
-        changed = deepcopy(record)
-        del parent_of(changed, path)[path[-1]]
-        yield path, "left out", changed
-        for value in others(parent_of(record, path)[path[-1]]):
-            changed = deepcopy(record)
-            parent_of(changed, path)[path[-1]] = value
-            yield path, value, changed
-
-
-def is_named(found, name, path):
-    """Whether a disagreement names a key, the whole that it is in, or a part of it."""
-    key = ".".join(map(str, path))
-    return any(
-        d.file == name
-        and (d.key is None or f"{key}.".startswith(f"{d.key}.") or d.key.startswith(f"{key}."))
-        for d in found
-    )
 
 
 @pytest.mark.parametrize("name", FILES)

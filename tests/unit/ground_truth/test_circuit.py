@@ -91,6 +91,20 @@ def test_edges_of_random_rules_are_necessary_or_inert(program, architecture):
     assert_circuit(of_compiled(compile_program(program, architecture=architecture)))
 
 
+@settings(max_examples=sweep(18))
+@given(program=rule_programs())
+def test_edges_of_random_llamas_are_necessary_or_inert(program):
+    assert_circuit(of_compiled(compile_program(program, architecture="llama")), pairs=16)
+
+
+def test_induction_in_a_llama_is_the_circuit_that_everybody_knows():
+    """The token before is moved, matched with the token, and the token after it is written."""
+    circuit = find_circuit(of_compiled(compiled("induction", "llama")), pairs=32, seed=0)
+    wanted = {"input->a0.h0<v>", "input->a1.h0<q>", "m0->a1.h0<k>", "input->a1.h0<v>"}
+    assert wanted < set(names(circuit.true))
+    assert circuit.kept == circuit.asked
+
+
 @settings(max_examples=sweep(36))
 @given(program=sequence_programs(depth=2), architecture=st.sampled_from(["gpt2", "block"]))
 def test_edges_of_random_expressions_are_necessary_or_inert(program, architecture):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from safetensors.numpy import load
 
 from handcraft import Model, Program, compile_program, predict
+from handcraft.architecture import GPT2, llama
 from handcraft.cli.input.sources import find
 from handcraft.ground_truth import Wanted, of_compiled
 from handcraft.ground_truth.freeze import make_freeze
@@ -20,16 +21,48 @@ def masks_of(compiled):
     return load(make_freeze(of_compiled(compiled), Wanted()).files["freeze.safetensors"])
 
 
-@pytest.mark.parametrize("name", ["aab", "induction", "parity", "sort", "by_hand"])
-def test_every_weight_with_an_origin_is_frozen(name):
-    compiled = compile_program(find(name).source)
+LLAMAS = [
+    ("aab", llama(), Sizes(n_head=4, n_kv_head=2)),
+    ("induction", llama(), Sizes()),
+    ("ngram", llama(tied=False), Sizes(n_embd=256)),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "sizes"),
+    [
+        *((name, GPT2, Sizes()) for name in ("aab", "induction", "parity", "sort", "by_hand")),
+        *LLAMAS,
+    ],
+)
+def test_every_weight_with_an_origin_is_frozen(name, architecture, sizes):
+    compiled = compile_program(find(name).source, architecture=architecture, sizes=sizes)
     masks = masks_of(compiled)
     assert {n: mask.shape for n, mask in masks.items()} == {
         n: tensor.shape for n, tensor in compiled.model.tensors.items()
     }
     for tensor, values in compiled.model.tensors.items():
-        if "ln_" not in tensor:
+        if "ln_" not in tensor and "norm." not in tensor:
             assert masks[tensor][values != 0].all(), tensor
+
+
+def test_of_a_llama_what_compiled_heads_read_and_write_is_frozen():
+    """One of four heads computes something; two heads share a key and a value."""
+    compiled = compile_program(
+        find("aab").source, architecture="llama", sizes=Sizes(n_embd=64, n_head=4, n_kv_head=2)
+    )
+    masks, part = masks_of(compiled), CompiledPart.of(compiled.model)
+    assert [np.flatnonzero(heads).tolist() for heads in part.heads] == [[0]]
+    size = compiled.model.shape.head_dim
+    whole = {name.split(".")[-2]: mask for name, mask in masks.items()}
+    assert whole["q_proj"].all(axis=1).tolist() == [True] * size + [False] * 3 * size
+    for name in ("k_proj", "v_proj"):
+        assert whole[name].all(axis=1).tolist() == [True] * size + [False] * size
+    assert whole["o_proj"].all(axis=0).tolist() == [True] * size + [False] * 3 * size
+    assert whole["o_proj"].all(axis=1).tolist() == part.dimensions.tolist()
+    assert not whole["q_proj"][size:].any()
+    assert whole["embed_tokens"].all(axis=0).tolist() == part.dimensions.tolist()
+    assert part.dimensions.sum() < 16
 
 
 def noisy(model: Model, masks, size):

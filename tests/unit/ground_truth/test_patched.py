@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 from slow_patching import slow_logits
 from sweeps import sweep
 
-from handcraft import BLOCK, compile_program
+from handcraft import BLOCK, Model, Vocabulary, compile_program
+from handcraft.architecture import llama
 from handcraft.ground_truth.circuit.edge_graph import EdgeGraph
 from handcraft.ground_truth.circuit.patched import PatchedModel
+from handcraft.model import Shape
 from handcraft.testing import rule_programs, sequence_programs
+from handcraft.weights import Sizes
 
 
 def two_texts(model, data):
     """Two texts of one length."""
-    length = data.draw(st.integers(1, min(6, model.shape.n_positions)))
+    length = data.draw(st.integers(1, min(6, model.context)))
     ids = st.lists(st.sampled_from(model.vocabulary.numbers), min_size=length, max_size=length)
     return np.array([data.draw(ids)]), np.array([data.draw(ids)])
 
@@ -48,6 +51,33 @@ def assert_patches(model, data):
 def test_rules_are_patched_as_slowly_written_out(program, data):
     architecture = data.draw(st.sampled_from(["gpt2", "block"]))
     assert_patches(compile_program(program, architecture=architecture).model, data)
+
+
+@settings(max_examples=sweep(30))
+@given(program=rule_programs(), data=st.data())
+def test_rules_of_a_llama_are_patched_as_slowly_written_out(program, data):
+    assert_patches(compile_program(program, architecture="llama").model, data)
+
+
+LLAMAS = {
+    "shared": (llama(tied=False), Sizes(n_head=4, n_kv_head=2)),
+    "windowed": (llama(theta=500.0, window=3), Sizes(n_head=2, n_kv_head=1)),
+}
+
+
+@pytest.mark.parametrize("name", LLAMAS)
+@settings(max_examples=sweep(20))
+@given(data=st.data())
+def test_any_llama_is_patched_as_slowly_written_out(name, data):
+    """Of random weights, whose attention is soft: every head and every frequency counts."""
+    architecture, sizes = LLAMAS[name]
+    shape = Shape(5, 9, 12, sizes.n_head, (8, 6), sizes.n_kv_head, 4)
+    rng = np.random.default_rng(data.draw(st.integers(0, 9)))
+    tensors = {
+        each: rng.normal(0, 0.5, size).astype(np.float32)
+        for each, size in shape.tensors(architecture).items()
+    }
+    assert_patches(Model(architecture, shape, Vocabulary("abcd"), tensors), data)
 
 
 @settings(max_examples=sweep(150))

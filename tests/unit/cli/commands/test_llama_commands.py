@@ -137,11 +137,6 @@ REFUSED = [
         "disguises are made for GPT-2",
         "--architecture gpt2",
     ),
-    (
-        ["ground-truth", "FOLDER", "--what", "circuit", "-o", "x"],
-        "the part circuit is there for GPT-2",
-        "ask for others with --what",
-    ),
     (["explain", "FOLDER", "--prompt", "a", *LLAMA], "is already compiled", "leave out the options"),
     (["compile", "PROGRAM", *LLAMA, "--theta", "0", "-o", "x"], "theta=0.0", "above 1"),
     (["compile", "PROGRAM", *LLAMA, "--epsilon", "0.9", "-o", "x"], "epsilon=0.9", "below 0.5|0.5"),
@@ -220,13 +215,12 @@ def test_what_is_advised_or_allowed_makes_a_model_that_verifies_and_explains(run
     assert "answer: b" in explained.out
 
 
-def test_the_parts_of_ground_truth_that_a_llama_has_are_written_with_the_rest_named(
-    run, aab, folder, tmp_path
-):
+def test_a_llama_has_every_part_of_ground_truth(run, aab, folder, tmp_path):
     ran = run("ground-truth", folder, "-o", "truth")
     assert ran.status == 0, ran.err
     assert "512 of 512 interchange interventions right" in ran.out
-    assert "note: no circuit:" in ran.err
-    assert "note: no freeze:" in ran.err
+    assert "8 edges: 4 that some answer depends on" in ran.out
+    assert "no " not in ran.err
     stated = json.loads((tmp_path / "truth" / "ground_truth.json").read_text(encoding="utf-8"))
-    assert set(stated["parts"]) == {"values", "causal", "features", "components"}
+    parts = {"values", "circuit", "causal", "features", "components", "freeze"}
+    assert set(stated["parts"]) == parts
