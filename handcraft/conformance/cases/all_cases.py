@@ -15,6 +15,7 @@ from handcraft.conformance.models.beams import beams
 from handcraft.conformance.models.compiled import LLAMA_PROGRAMS, PROGRAMS, compiled, compiled_llama
 from handcraft.conformance.models.diagnostic import Diagnostic
 from handcraft.conformance.models.hops import hops
+from handcraft.conformance.models.llama.frequencies import frequencies
 from handcraft.conformance.models.llama.gauges import llama_activation, llama_norm, llama_scale
 from handcraft.conformance.models.llama.groups import SIZES, groups
 from handcraft.conformance.models.llama.rope import rope
@@ -57,6 +58,7 @@ def contents() -> Contents:
         llama_scale(),
         llama_activation(),
         llama_norm(),
+        frequencies(),
     )
     models = {model.name: model for model in listed}
     cases = (

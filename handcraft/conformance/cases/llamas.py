@@ -10,6 +10,7 @@ from handcraft.conformance.cases.request import Kind, Request
 from handcraft.conformance.layout.gauge import FURTHEST, MARKS
 from handcraft.conformance.models.compiled import LLAMA_PROGRAMS, PROGRAMS, answers_to
 from handcraft.conformance.models.diagnostic import Diagnostic
+from handcraft.conformance.models.llama.frequencies import LAST
 from handcraft.conformance.models.llama.groups import SIZES
 from handcraft.conformance.models.llama.rope import TOKENS as ROPE_TOKENS
 from handcraft.conformance.models.llama.window import TOKENS as WINDOW_TOKENS
@@ -30,6 +31,7 @@ def llama_cases(models: Models, rope_prompt: Sequence[int]) -> Iterator[Planned]
     yield from _groups(models)
     yield from _window(models["window"])
     yield from _gauges(models)
+    yield from _frequencies(models["frequencies"])
     draw = random.Random(SEED)
     for name in LLAMA_PROGRAMS:
         yield from _of_program(name, models[f"llama-{name}"], draw)
@@ -143,6 +145,26 @@ def _gauges(models: Models) -> Iterator[Planned]:
             model.name,
             Request("next", (_begun(model, model.ids(text)),)),
             (exactly([MARKS.index(mark)]),),
+        )
+
+
+def _frequencies(model: Diagnostic) -> Iterator[Planned]:
+    """One prompt at once, and with all but its last token in the cache."""
+    x, fill = model.ids("x fill")
+    ids = _begun(model, (*(fill,) * (LAST - 1), x))
+    right = exactly([MARKS.index("+0")])
+    runs: dict[str, tuple[Kind, tuple[int, ...], Right]] = {
+        "prefill": ("next", (), (right,)),
+        "last-cached": ("pieces", split(len(ids), len(ids) - 1), ((*ANY, *right),)),
+    }
+    for name, (kind, pieces, answers) in runs.items():
+        yield Planned(
+            f"frequencies-{name}",
+            f"by which angle a query is rotated at position {LAST}",
+            ("rope", "gauge", *(("cache",) if pieces else ())),
+            model.name,
+            Request(kind, (ids,), pieces),
+            answers,
         )
 
 

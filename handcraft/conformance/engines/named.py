@@ -17,6 +17,7 @@ ENGINES: Mapping[str, Callable[[], Engine]] = {
     "transformers": TransformersEngine,
     "transformers-eager": lambda: TransformersEngine("eager"),
     "transformers-forward": lambda: TransformersEngine(batches="forward"),
+    "transformers-cast": lambda: TransformersEngine(is_cast=True),
     "onnxruntime": OnnxRuntimeEngine,
     "llama-cpp": LlamaCppEngine,
     "handcraft": HandcraftEngine,

@@ -20,10 +20,12 @@ class TransformersEngine:
         attention: which implementation of attention.
         batches: how a batch of prompts is run: by `generate`, which makes positions from the mask, or
             by one call of the model with ids and mask alone.
+        is_cast: whether a model is loaded in float32 and then cast as a whole by `.to(dtype)`.
     """
 
     attention: Literal["eager", "sdpa"] = "sdpa"
     batches: Literal["generate", "forward"] = "generate"
+    is_cast: bool = False
 
     @property
     def facts(self) -> Facts:
@@ -32,6 +34,7 @@ class TransformersEngine:
         import transformers
 
         how = "" if self.batches == "generate" else ", batches by forward"
+        how += ", cast by .to(dtype)" if self.is_cast else ""
         version = f"{transformers.__version__}, torch {torch.__version__}"
         return Facts(f"transformers ({self.attention}{how})", version, "huggingface")
 
@@ -40,9 +43,13 @@ class TransformersEngine:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        wanted = getattr(torch, dtype)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), attn_implementation=self.attention
+            folder,
+            dtype=torch.float32 if self.is_cast else wanted,
+            attn_implementation=self.attention,
         )
+        model = model.to(wanted)
         return _Loaded(model.eval(), AutoTokenizer.from_pretrained(folder), self.batches)
 
 
