@@ -57,7 +57,9 @@ def proved_margins(
     models = _models(folder, regime)
     lead = models[0].config.lead
     _check(models[0].config, texts)
-    found: dict[Text, dict[int, float]] = {text: dict.fromkeys(right, np.inf) for text, right in texts.items()}
+    found: dict[Text, dict[int, float]] = {
+        text: dict.fromkeys(right, np.inf) for text, right in texts.items()
+    }
     for model in models:
         places = [(text, at) for text, right in texts.items() for at in sorted(right)]
         rows = [np.array(text[lead:], dtype=np.int64) for text in texts]
@@ -86,7 +88,9 @@ def _check(config: Config, texts: Mapping[Text, Right]) -> None:
         if text[: config.lead] != begin[: config.lead] or not config.lead < len(text):
             raise CheckError("a text does not begin as those of the model do", str(text[:4]))
         if len(text) - config.lead > config.longest:
-            raise CheckError(f"a text of {len(text)} tokens, and at most {config.longest}", str(text[:4]))
+            raise CheckError(
+                f"a text of {len(text)} tokens, and at most {config.longest}", str(text[:4])
+            )
         if not all(0 <= token < config.vocab_size for token in text):
             raise CheckError("a text has an id that the model does not have", str(text[:4]))
         if not right or not all(config.lead <= at < len(text) and ids for at, ids in right.items()):
@@ -104,7 +108,9 @@ def _last(model: Model, texts: Sequence[Ids], wanted: Sequence[Sequence[int]]) -
         reading = np.arange(len(positions))
         if is_last:
             starts = np.searchsorted(owners, np.arange(len(texts)))
-            reading = np.concatenate([start + np.array(at) for start, at in zip(starts, wanted, strict=True)])
+            reading = np.concatenate(
+                [start + np.array(at) for start, at in zip(starts, wanted, strict=True)]
+            )
         out = _read(model, layer, x, positions, owners, reading)
         before = x[reading]
         x = joined(
@@ -129,9 +135,7 @@ def _embedded(model: Model, ids: Ids, positions: Ids) -> Stream:
     return joined(found)[np.argsort(order)]
 
 
-def _read(
-    model: Model, layer: int, x: Stream, positions: Ids, owners: Ids, reading: Ids
-) -> Bounded:
+def _read(model: Model, layer: int, x: Stream, positions: Ids, owners: Ids, reading: Ids) -> Bounded:
     """What the heads of a block read at some rows: [row, head, dimension]."""
     heads = model.blocks[layer].heads
     if not heads.count:
@@ -144,7 +148,9 @@ def _read(
         before = model.begun[layer : layer + 1]
         hidden = max(0, len(before) + seen.stop - seen.start - (model.config.window or 1 << 30))
         sources = [
-            np.concatenate([*(getattr(part[i], side) for part in before), getattr(each, side)[seen]])[hidden:]
+            np.concatenate([*(getattr(part[i], side) for part in before), getattr(each, side)[seen]])[
+                hidden:
+            ]
             for i, each in enumerate((keys, values))
             for side in ("center", "error")
         ]

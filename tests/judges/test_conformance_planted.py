@@ -5,9 +5,10 @@ from functools import cache
 
 import pytest
 import torch
-from conformance_pack import shared_pack
+from conformance_pack import quick_pack, shared_pack
 from planted_gpt2 import BUGS, PlainGPT2
 from planted_llama import LLAMA_BUGS, PlainLlama
+from sweeps import DEEP
 
 from handcraft.conformance.engines.engine import Facts
 from handcraft.conformance.engines.of_class import _Loaded
@@ -36,8 +37,8 @@ class InProcess:
 
 
 def of_target(architecture):
-    """The shared pack with the models of one target."""
-    pack = shared_pack()
+    """The models of one target; of the cases, as few as tell all faults apart, and in a deep run all."""
+    pack = shared_pack() if DEEP else quick_pack()
     names = {name for name, model in pack.models.items() if model.architecture == architecture}
     return replace(pack, cases=tuple(case for case in pack.cases if case.model in names))
 

@@ -200,7 +200,7 @@ LLAMA_FAULTS = (
     Fault("rope-query-one-early", "rotates queries one position too little", QueryOneEarly),
     rounded_frequencies(BFLOAT16),
     rounded_frequencies(FLOAT16),
-    Fault("rope-positions-bfloat16", "counts positions in bfloat16, which has no 257", PositionsRounded),
+    Fault("rope-positions-bfloat16", "counts positions in bfloat16", PositionsRounded),
     Fault("no-rope", "does not rotate queries and keys", NotRotated),
     Fault("keys-tiled", "deals key heads out to queries in turn", KeysTiled),
     Fault("values-tiled", "deals value heads out to queries in turn", ValuesTiled),

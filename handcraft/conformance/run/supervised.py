@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -69,6 +69,7 @@ class Supervised:
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._loaded: tuple[Path, str] | None = None
+        self._patience = START_SECONDS  # until it hangs once
 
     def facts(self) -> Facts:
         """What is known of the engine.
@@ -91,9 +92,13 @@ class Supervised:
         if self._loaded == (folder, dtype):
             return None
         if self._process is None:
-            self.facts()
-        found = self._asked(("load", folder, dtype), START_SECONDS)
+            started = self._asked(("facts",), START_SECONDS)
+            if isinstance(started, Trouble):
+                return replace(started, text=f"it does not start again: {started.text}")
+        found = self._asked(("load", folder, dtype), self._patience)
         if isinstance(found, Trouble):
+            if found.kind == "hung":
+                self._patience = self.seconds
             return found
         self._loaded = (folder, dtype)
         return None
