@@ -45,7 +45,7 @@ def proved_margins(
 
     Args:
         folder: a Hugging Face directory with config.json and model.safetensors; no certificate is read.
-        texts: the ids of each text, with the begin token of a Llama, and what is right at which position.
+        texts: the ids of each text, with the begin token of a Llama, and what is right in it.
         regime: the arithmetic, as in a certificate: float32, bfloat16, float16, tf32.
 
     Returns:

@@ -49,7 +49,8 @@ class TransformersEngine:
             dtype=torch.float32 if self.is_cast else wanted,
             attn_implementation=self.attention,
         )
-        model = model.to(wanted)
+        if self.is_cast:
+            model = model.to(wanted)
         return _Loaded(model.eval(), AutoTokenizer.from_pretrained(folder), self.batches)
 
 

@@ -21,8 +21,8 @@ from handcraft_check.texts import Right, Text, proved_margins
 def texts_of(case: Case) -> Iterator[tuple[Text, Right]]:
     """The texts that a case runs, each with what is right at the positions that are judged.
 
-    Rows of a batch are texts of their own, since a mask leaves padding no weight. The pieces of a prompt
-    are one text, and so is a prompt with what is generated after it.
+    Rows of a batch are texts of their own, since a mask leaves padding no weight. The pieces of a
+    prompt are one text, and so is a prompt with what is generated after it.
     """
     for prompt, accepted in zip(case.prompts, case.answers, strict=True):
         if case.kind == "generate":

@@ -72,8 +72,8 @@ def _check(pack: Pack, facts: Facts, dtype: str) -> None:
     """Raise unless an engine can run some of a pack.
 
     Raises:
-        ConformanceError: it reads no format of the pack, runs in no such dtype, or has none of the models
-            or of the ways to run one.
+        ConformanceError: it reads no format of the pack, runs in no such dtype, has none of the models,
+            or can run no case.
     """
     formats = dict.fromkeys(name for model in pack.models.values() for name in model.formats)
     if dtype not in facts.dtypes:

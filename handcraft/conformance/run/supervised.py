@@ -110,12 +110,16 @@ class Supervised:
             return found
         return Trouble("error", f"it gave {type(found).__name__} in place of an outcome")
 
-    def stop(self) -> None:
-        """End the process."""
+    def stop(self, patience: float = POLITE_SECONDS) -> None:
+        """End the process.
+
+        Args:
+            patience: for how many seconds it may end by itself.
+        """
         if self._connection is not None:
             self._connection.close()  # after which a process that listens ends by itself
         if self._process is not None:
-            self._process.join(POLITE_SECONDS)
+            self._process.join(patience)
             self._process.kill()
             self._process.join()
         self._process = self._connection = self._loaded = None
@@ -129,7 +133,7 @@ class Supervised:
         try:
             connection.send(message)
             if not connection.poll(seconds):
-                self.stop()
+                self.stop(patience=0)
                 return Trouble("hung", f"it gave no answer within {seconds:g} s")
             state, result = connection.recv()
         except (EOFError, OSError):

@@ -120,5 +120,5 @@ def test_a_text_that_is_none_of_the_model_is_refused(text, right, says, tmp_path
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):
-    with pytest.raises(CheckError, match="config.json"):
+    with pytest.raises(CheckError, match=r"config\.json"):
         proved_margins(tmp_path, {(1,): {0: (1,)}})
