@@ -72,9 +72,8 @@ def main(
                 fix=f"use --engine with one of {', '.join(ENGINES)}; MODULE:CLASS; or http://...",
             )
 
-        places = [place for place in (junit, json) if place is not None]
-        for place in places:  # before the run, which takes minutes
-            write_file(place, b"")
+        for report in filter(None, (junit, json)):  # before the run, which takes minutes
+            write_file(report, b"")
 
         def lines(path: Path | None) -> tuple[Expected, ...]:
             return () if path is None else read_expected(path, read.cases)

@@ -25,13 +25,13 @@ def texts_of(case: Case) -> Iterator[tuple[Text, Right]]:
     prompt are one text, and so is a prompt with what is generated after it.
     """
     for prompt, accepted in zip(case.prompts, case.answers, strict=True):
+        text = prompt
+        places: Sequence[int] = range(len(prompt) - len(accepted), len(prompt))
         if case.kind == "generate":
             text = (*prompt, *(allowed[0] for allowed in accepted[:-1]))
             places = range(len(prompt) - 1, len(text))
         elif case.kind == "pieces":
-            text, places = prompt, [sum(case.pieces[: i + 1]) - 1 for i in range(len(case.pieces))]
-        else:
-            text, places = prompt, range(len(prompt) - len(accepted), len(prompt))
+            places = [sum(case.pieces[: i + 1]) - 1 for i in range(len(case.pieces))]
         right = {at: ids for at, ids in zip(places, accepted, strict=True) if ids}
         if right:
             yield text, right
