@@ -224,7 +224,7 @@ def run_failing(name, seconds=20.0, ids=SHORT):
         (
             "CannotLoad",
             {"position-last-17": "error"},
-            "cannot load the model position: ValueError: unknown",
+            "cannot load position, recall: ValueError: unknown",
         ),
     ],
 )

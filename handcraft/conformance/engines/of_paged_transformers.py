@@ -56,12 +56,13 @@ class _Loaded:
     model: Any
 
     def answer(self, request: Request) -> Outcome:
-        from transformers import GenerationConfig
+        import transformers
         from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
+        settings: Any = transformers.GenerationConfig
         found = self.model.generate_batch(
             inputs=[list(prompt) for prompt in request.prompts],
-            generation_config=GenerationConfig(
+            generation_config=settings(
                 max_new_tokens=request.new_tokens,
                 do_sample=False,
                 eos_token_id=NO_ID if request.end is None else request.end,

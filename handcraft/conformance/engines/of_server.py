@@ -36,13 +36,13 @@ class ServerEngine:
     def facts(self) -> Facts:
         """What is known of it."""
         why = "the server only completes texts"
-        models = frozenset(self._models())
+        models = self._models()
         return Facts(
             self.address,
-            f"with {count(len(models), 'model')}",
+            f"with {count(len(set(models.values())), 'model')}",
             "huggingface",
             {"every": why, "pieces": why, "beams": why, "encode": why},
-            models=models,
+            models=frozenset(models),
         )
 
     def load(self, folder: Path, dtype: str) -> Loaded:

@@ -48,7 +48,7 @@ def measured(planned: Planned, model: Diagnostic) -> Case:
     return Case(
         planned.id,
         planned.comment,
-        planned.flags,
+        (model.model.architecture.name, *planned.flags),
         planned.model,
         request.kind,
         request.prompts,

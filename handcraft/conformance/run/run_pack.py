@@ -135,7 +135,7 @@ def _result(
     if trouble is None:
         trouble = engine.load(pack.folder / pack.models[case.model].formats[facts.format], dtype)
         if trouble is not None:
-            trouble = replace(trouble, text=f"cannot load the model {case.model}: {trouble.text}")
+            trouble = replace(trouble, text=f"cannot load {case.model}: {trouble.text}")
             unloaded[case.model] = trouble
     if trouble is not None:
         return Result(case.id, case.model, trouble.kind, trouble.text)
@@ -158,7 +158,7 @@ def _why_skipped(
     if case.kind in facts.cannot:
         return facts.cannot[case.kind]
     if facts.models is not None and case.model not in facts.models:
-        return f"the engine has no model {case.model}"
+        return "the engine has no model of this name"
     if dtype not in case.margins:
         return f"its margin does not hold in {dtype}"
     if facts.format not in model.formats:
