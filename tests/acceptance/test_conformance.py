@@ -32,7 +32,7 @@ SHORT = {"position-last-17", "recall-page-16-slot-15", "hops-every-0", "position
 def test_the_margins_of_robust_models_hold_in_every_dtype():
     gpt2 = {"aab", "pairs", "induction", "position", "recall", "hops", "untied"}
     llama = {"llama-aab", "llama-pairs", "rope", "groups-4-2", "groups-8-4", "groups-8-2", "window"}
-    llama |= {"frequencies"}
+    llama |= {"frequencies", "window-6"}
     halves = {"window": {"float32", "float16"}}
     tried = 0
     for case in shared_pack().cases:

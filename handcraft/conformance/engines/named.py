@@ -19,6 +19,7 @@ ENGINES: Mapping[str, Callable[[], Engine]] = {
     "transformers-eager": lambda: TransformersEngine("eager"),
     "transformers-forward": lambda: TransformersEngine(batches="forward"),
     "transformers-cast": lambda: TransformersEngine(is_cast=True),
+    "transformers-top-1": lambda: TransformersEngine(is_sampled=True),
     "transformers-paged": PagedTransformersEngine,
     "onnxruntime": OnnxRuntimeEngine,
     "llama-cpp": LlamaCppEngine,
