@@ -26,6 +26,7 @@ from handcraft_check.folder.files import (
     read_tensors,
 )
 from handcraft_check.folder.llama import is_llama, read_llama
+from handcraft_check.layers.blocks import stacked
 from handcraft_check.layers.layer_norm import Ids
 from handcraft_check.layers.llama import Llama
 from handcraft_check.layers.model import Model
@@ -102,7 +103,7 @@ def _last(model: Model, texts: Sequence[Ids], wanted: Sequence[Sequence[int]]) -
     texts = [text[: max(at) + 1] for text, at in zip(texts, wanted, strict=True)]
     positions = np.concatenate([np.arange(len(text)) for text in texts])
     owners = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
-    x = _embedded(model, np.concatenate(texts), positions)
+    x = model.embed(np.concatenate(texts), positions)
     for layer in range(model.config.n_layer):
         is_last = layer == model.config.n_layer - 1
         reading = np.arange(len(positions))
@@ -111,7 +112,7 @@ def _last(model: Model, texts: Sequence[Ids], wanted: Sequence[Sequence[int]]) -
             reading = np.concatenate(
                 [start + np.array(at) for start, at in zip(starts, wanted, strict=True)]
             )
-        out = _read(model, layer, x, positions, owners, reading)
+        out = _read(model, layer, x, positions, reading)
         before = x[reading]
         x = joined(
             [
@@ -126,59 +127,31 @@ def _parts(count: int) -> list[slice]:
     return [slice(start, start + ROWS) for start in range(0, count, ROWS)]
 
 
-def _embedded(model: Model, ids: Ids, positions: Ids) -> Stream:
-    """The embeddings of tokens at positions: [row] -> [row, n_embd]."""
-    found, order = [], np.argsort(positions, kind="stable")
-    starts = np.flatnonzero(np.diff(positions[order], prepend=-1))
-    for rows in np.split(order, starts[1:]):
-        found.append(model.embed(ids[rows], int(positions[rows[0]])))
-    return joined(found)[np.argsort(order)]
-
-
-def _read(model: Model, layer: int, x: Stream, positions: Ids, owners: Ids, reading: Ids) -> Bounded:
+def _read(model: Model, layer: int, x: Stream, positions: Ids, reading: Ids) -> Bounded:
     """What the heads of a block read at some rows: [row, head, dimension]."""
     heads = model.blocks[layer].heads
     if not heads.count:
         none = np.zeros((len(reading), 0, 0))
         return Bounded(none, none)
     queries, keys, values = _projected(model, layer, x, positions)
+    before = model.begun[layer : layer + 1]
     out = []
     for row in reading.tolist():
-        seen = slice(row - int(positions[row]), row + 1)
-        before = model.begun[layer : layer + 1]
-        hidden = max(0, len(before) + seen.stop - seen.start - (model.config.window or 1 << 30))
-        sources = [
-            np.concatenate([*(getattr(part[i], side) for part in before), getattr(each, side)[seen]])[
-                hidden:
-            ]
+        start, stop = row - int(positions[row]), row + 1  # of the text, up to this position
+        count = len(before) + stop - start
+        hidden = max(0, count - (model.config.window or count))
+        seen_keys, seen_values = (
+            stacked([*(part[i] for part in before), each[start:stop]])[hidden:]
             for i, each in enumerate((keys, values))
-            for side in ("center", "error")
-        ]
-        query = queries[row : row + 1]
-        out.append(model.read_by(layer, query, Bounded(*sources[:2]), Bounded(*sources[2:])))
-    return Bounded(
-        np.concatenate([each.center for each in out]), np.concatenate([each.error for each in out])
-    )
+        )
+        out.append(model.read_by(layer, queries[row : row + 1], seen_keys, seen_values))
+    return stacked(out)
 
 
 def _projected(model: Model, layer: int, x: Stream, positions: Ids) -> tuple[Bounded, Bounded, Bounded]:
-    """Queries, keys and values of all rows; those of a Llama are rotated by their positions."""
-    if model.config.is_rotary:
-        order = np.argsort(positions, kind="stable")
-        starts = np.flatnonzero(np.diff(positions[order], prepend=-1))
-        groups = np.split(order, starts[1:])
-    else:
-        order = np.arange(len(positions))
-        groups = np.split(order, np.arange(ROWS, len(order), ROWS))
-    found = [model.attend_from(layer, x[rows], int(positions[rows[0]])) for rows in groups]
-    back = np.argsort(order)
-    queries, keys, values = (
-        Bounded(
-            np.concatenate([each[i].center for each in found])[back],
-            np.concatenate([each[i].error for each in found])[back],
-        )
-        for i in range(3)
-    )
+    """Queries, keys and values of all rows."""
+    found = [model.attend_from(layer, x[part], positions[part]) for part in _parts(len(positions))]
+    queries, keys, values = (stacked([each[i] for each in found]) for i in range(3))
     return queries, keys, values
 
 
