@@ -108,7 +108,7 @@ class Llama(Model):
     def attend_from(
         self, layer: int, x: Stream, position: int | Ids = 0
     ) -> tuple[Bounded, Bounded, Bounded]:
-        """Queries, keys and values of rows, [row, n_embd], at one position of a text or each at its own.
+        """Queries, keys and values of rows, [row, n_embd], at one position or each at its own.
 
         Queries and keys are rotated by the position, behind the begin token.
         """
