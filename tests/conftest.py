@@ -18,8 +18,9 @@ EXAMPLES = sweep(200)
 GALLERY = (
     "tests/acceptance/test_shipped_programs.py",
     "tests/unit/compiler/ordinal/test_optimize.py",
+    "tests/acceptance/test_conformance.py",
 )
-"""The files that compile programs by tests/gallery.py, beside the judges."""
+"""The files that share what judges make: programs of tests/gallery.py, and a pack of known answers."""
 
 PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 """To explain a failure, every line that ran is traced, also where a test is about failing."""

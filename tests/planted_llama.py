@@ -117,6 +117,10 @@ def _theta(self, right):
     return 10_000.0 ** (-torch.arange(0, self.head_dim, 2).float() / self.head_dim)
 
 
+def _frequencies(dtype):
+    return _with(frequencies=lambda self, right: right(self).to(dtype).float())
+
+
 def _tiled(keys_too, values_too):
     def for_queries(self, right, keys, values):
         times = self.n_head // self.n_kv
@@ -157,6 +161,11 @@ LLAMA_BUGS = {
     "rope-scaled-by-2": _with(angles=lambda s, right, positions: right(s, positions) / 2),
     "rope-query-one-late": _with(query_places=lambda s, right, positions: positions + 1),
     "rope-query-one-early": _with(query_places=lambda s, right, positions: positions - 1),
+    "rope-frequencies-bfloat16": _frequencies(torch.bfloat16),
+    "rope-frequencies-float16": _frequencies(torch.float16),
+    "rope-positions-bfloat16": _with(
+        angles=lambda s, right, positions: right(s, positions.bfloat16().float())
+    ),
     "no-rope": _with(turned=lambda s, right, x, positions: x),
     "keys-tiled": _tiled(True, False),
     "values-tiled": _tiled(False, True),

@@ -156,8 +156,6 @@ class Config:
         check_values(data, {"activation_function": "gelu_new"}, where)
         if flag("reorder_and_upcast_attn", default=False) or flag("add_cross_attention", default=False):
             raise CheckError("it attends in a way that the checker does not know", where=where)
-        if not flag("tie_word_embeddings", default=True):
-            raise CheckError("its unembedding is not tied", where=where)
         epsilon = epsilon_of(data, "layer_norm_epsilon", 1e-5, where)
         width = whole("n_embd")
         found = cls(
@@ -170,6 +168,7 @@ class Config:
             epsilon,
             flag("scale_attn_weights", default=True),
             flag("scale_attn_by_inverse_layer_idx", default=False),
+            is_tied=flag("tie_word_embeddings", default=True),
         )
         found._check(where)
         return found

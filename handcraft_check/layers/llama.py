@@ -95,7 +95,7 @@ class Llama(Model):
         assert self.config.begin is not None
         return self.embed(np.array([self.config.begin]), -1)
 
-    def embed(self, ids: Ids, position: int) -> Stream:
+    def embed(self, ids: Ids, position: int | Ids) -> Stream:
         """The embedding of tokens, wherever they are: [row] -> [row, n_embd]."""
         return self._apart(self.wte[ids])
 
@@ -105,15 +105,17 @@ class Llama(Model):
             return half_rms_norm(x, gain, self.config.epsilon, self.regime.steps)
         return rms_norm(x, gain.center, self.config.epsilon).in_use(self.regime, gain.error, none.error)
 
-    def attend_from(self, layer: int, x: Stream, position: int = 0) -> tuple[Bounded, Bounded, Bounded]:
-        """Queries, keys and values of rows at one position of a text: [row, n_embd].
+    def attend_from(
+        self, layer: int, x: Stream, position: int | Ids = 0
+    ) -> tuple[Bounded, Bounded, Bounded]:
+        """Queries, keys and values of rows, [row, n_embd], at one position or each at its own.
 
         Queries and keys are rotated by the position, behind the begin token.
         """
         block, heads = self.blocks[layer], self.blocks[layer].heads
         assert block.rotary is not None
         matching, values = self.read(x, block.ln_1, heads.matching, heads.moving)
-        at = np.array([position + self.config.lead])
+        at = np.atleast_1d(np.asarray(position) + self.config.lead)
         queries, keys = (
             block.rotary.rotated(each, at, self.regime) for each in block.matching.boxes(matching)
         )

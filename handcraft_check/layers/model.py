@@ -107,9 +107,9 @@ class Model:
         found.regime = regime
         return found
 
-    def embed(self, ids: Ids, position: int) -> Stream:
-        """The embedding of tokens at one position: [row] -> [row, n_embd]."""
-        found = added(self.wte[ids], self.wpe[[position] * len(ids)], self.regime.steps)
+    def embed(self, ids: Ids, position: int | Ids) -> Stream:
+        """The embedding of tokens at one position, or each at its own: [row] -> [row, n_embd]."""
+        found = added(self.wte[ids], self.wpe[np.full(len(ids), position)], self.regime.steps)
         return self._apart(found)
 
     def _apart(self, x: Bounded) -> Stream:
@@ -145,7 +145,9 @@ class Model:
         ends = np.cumsum([0, *(len(matrix.bias) for matrix in matrices)]).tolist()
         return [found[:, start:stop] for start, stop in pairwise(ends)]
 
-    def attend_from(self, layer: int, x: Stream, position: int = 0) -> tuple[Bounded, Bounded, Bounded]:
+    def attend_from(
+        self, layer: int, x: Stream, position: int | Ids = 0
+    ) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each.
 
         They do not depend on the position but through the stream.

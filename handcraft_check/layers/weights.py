@@ -159,7 +159,9 @@ class Weights:
             )
 
         wte = take("wte.weight", config.vocab_size, width)
-        left.check_tied("wte.weight")
+        if config.is_tied:
+            left.check_tied("wte.weight")
+        head = wte if config.is_tied else take(HEAD, config.vocab_size, width)
         wpe = take("wpe.weight", config.n_positions, width)
         blocks = [
             Block(
@@ -176,7 +178,7 @@ class Weights:
         ]
         ln_f = norm("ln_f")
         left.check_all_taken()
-        return cls(wte, wpe, blocks, ln_f, without_bias(wte, regime))
+        return cls(wte, wpe, blocks, ln_f, without_bias(head, regime))
 
 
 def without_bias(rows: Bounded, regime: Regime) -> Matrix:

@@ -5,16 +5,23 @@ import re
 import shutil
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from conformance_pack import shared_pack
+from conformance_pack import quick_pack, shared_pack
 from json_schema import conforms
+from sweeps import DEEP
 
 from handcraft.conformance import read_pack, run_pack, write_pack
-from handcraft.conformance.pack.read_pack import CASES, MANIFEST
+from handcraft.conformance.cases.all_cases import Contents, contents
+from handcraft.conformance.pack.case import Margin
+from handcraft.conformance.pack.proofs import proved_of, with_proofs
+from handcraft.conformance.pack.read_pack import CASES, MANIFEST, hash_of
+from handcraft.conformance.run.prove_pack import prove_pack
 from handcraft.conformance.run.write_reports import as_json, as_junit
 from handcraft.errors import HandcraftError
+from handcraft_check.prove import prove
 
 ROBUST = 100
 """The margin of robust models in units in the last place, in every dtype."""
@@ -25,6 +32,7 @@ SHORT = {"position-last-17", "recall-page-16-slot-15", "hops-every-0", "position
 def test_the_margins_of_robust_models_hold_in_every_dtype():
     gpt2 = {"aab", "pairs", "induction", "position", "recall", "hops", "untied"}
     llama = {"llama-aab", "llama-pairs", "rope", "groups-4-2", "groups-8-4", "groups-8-2", "window"}
+    llama |= {"frequencies", "window-6"}
     halves = {"window": {"float32", "float16"}}
     tried = 0
     for case in shared_pack().cases:
@@ -44,6 +52,72 @@ def test_the_cases_conform_to_their_schema():
     assert not conforms(data, schema, schema)
 
 
+def test_margins_are_proved_in_every_dtype(tmp_path):
+    """A few models that are proved in an instant; all of them in tests/judges, in a deep run."""
+    pack = shared_pack()
+    models = ("aab", "hops", "untied", "rope", "groups-8-4", "llama-norm", "beams")
+    cases = [case for case in pack.cases if case.model in models]
+    folders = {name: pack.folder / pack.models[name].formats["huggingface"] for name in models}
+    for case in with_proofs(cases, folders):
+        for margin in filter(None, case.margins.values()):
+            assert margin.proved is not None, case.id
+            assert 0 < margin.proved <= margin.logit * 1.001, case.id
+            if case.model in ("aab", "hops", "untied", "rope", "groups-8-4"):
+                assert margin.proved * margin.ulp / margin.logit >= ROBUST, case.id
+
+
+def test_a_wrong_answer_of_a_pack_is_not_proved():
+    pack = shared_pack()
+    case = next(case for case in pack.cases if case.id == "hops-every-0")
+    wrong = replace(case, answers=(((1,), *case.answers[0][1:]),))
+    folder = pack.folder / pack.models["hops"].formats["huggingface"]
+    assert set(proved_of([case], folder, "float32")) == {case.id}
+    assert proved_of([wrong], folder, "float32") == {}
+
+
+@pytest.mark.parametrize("name", ["aab", "llama-aab"])
+def test_a_compiled_model_carries_a_certificate_that_is_proved(name):
+    folder = shared_pack().folder / shared_pack().models[name].formats["huggingface"]
+    assert prove(folder).word == "proved"
+
+
+def test_proofs_are_repeated_and_compared_with_what_is_stated():
+    pack = shared_pack()
+    pack = replace(pack, models={"hops": pack.models["hops"]})
+    found = prove_pack(pack, "float32")
+    assert len(found) == sum(case.model == "hops" for case in pack.cases)
+    assert all(each.found and each.is_as_stated for each in found)
+    assert not replace(found[0], stated=Margin(1.0, 1.0, 1e6)).is_as_stated
+    assert not replace(found[0], stated=Margin(1.0, 1.0, 1.0), found=None).is_as_stated
+
+
+def test_the_fewest_cases_find_and_tell_apart_every_fault():
+    pack, few = shared_pack(), quick_pack()
+    assert len(few.cases) < len(pack.cases) / 5
+    signatures = {fault: signature(few, fault) for fault in pack.faults}
+    assert len(set(signatures.values())) == len(pack.faults)
+    assert all(any(each) for each in signatures.values())
+
+
+def signature(pack, fault):
+    """What a fault answers in each case; None where that is right."""
+    return tuple(
+        next((wrong.answer for wrong in case.wrong if fault in wrong.faults), None)
+        for case in pack.cases
+    )
+
+
+def test_the_documentation_states_what_is_in_the_pack():
+    pack = shared_pack()
+    text = Path("docs/conformance.md").read_text()
+    written = f"{len(pack.models)} models, {len(pack.cases)} cases, {len(pack.faults)} faults"
+    assert f"wrote pack/: {written}" in text
+    for name in pack.models:
+        assert f"`{name}`" in text or f"`-{name.split('-', 1)[1]}`" in text, name
+    for row in re.findall(r"^\| .* \| (\d+) \| (\d+) \| (\d+)", text, re.MULTILINE):
+        assert sum(map(int, row)) == len(pack.cases), row
+
+
 def test_ids_are_unique_and_every_fault_is_seen_by_a_case():
     pack = shared_pack()
     ids = [case.id for case in pack.cases]
@@ -56,21 +130,38 @@ def test_no_two_faults_are_the_same_in_all_cases():
     pack = shared_pack()
     signatures = {}
     for fault in pack.faults:
-        signature = tuple(
-            next((wrong.answer for wrong in case.wrong if fault in wrong.faults), None)
-            for case in pack.cases
-        )
-        signatures.setdefault(signature, []).append(fault)
+        signatures.setdefault(signature(pack, fault), []).append(fault)
     assert [each for each in signatures.values() if len(each) > 1] == []
 
 
-def test_a_pack_is_small_and_has_the_same_bytes_twice(tmp_path):
+SOME = ("hops", "rope", "window", "llama-aab", "frequencies")
+
+
+def test_a_pack_is_small():
     folder = shared_pack().folder
-    found = {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert sum(map(len, found.values())) < 20_000_000
-    again = write_pack(tmp_path / "pack")
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 20_000_000
+
+
+def test_a_pack_has_the_same_bytes_twice(tmp_path, monkeypatch):
+    """Some models and their cases, written anew; all in a deep run."""
+    folder, whole = shared_pack().folder, contents()
+    if not DEEP:
+        models = {name: whole.models[name] for name in SOME}
+        cases = tuple(case for case in whole.cases if case.model in models)
+        monkeypatch.setattr(
+            "handcraft.conformance.pack.write_pack.contents", lambda: Contents(models, cases)
+        )
+    again = write_pack(tmp_path / "pack", is_proved=False)
     same = {p.relative_to(again): p.read_bytes() for p in again.rglob("*") if p.is_file()}
-    assert same == found
+    lines = same.pop(Path(CASES)).splitlines()
+    manifest = json.loads(same.pop(Path(MANIFEST)))
+    assert len(same) > 10
+    assert all(data == (folder / path).read_bytes() for path, data in same.items())
+    assert {line.rstrip(b",") for line in lines} <= {
+        line.rstrip(b",") for line in (folder / CASES).read_bytes().splitlines()
+    }
+    if DEEP:
+        assert manifest["hash"] == shared_pack().hash
 
 
 @pytest.mark.parametrize(
@@ -90,6 +181,21 @@ def test_an_edited_pack_is_refused_with_the_name_of_the_file(tmp_path, name):
     path.unlink()
     with pytest.raises(HandcraftError, match=re.escape(path.name)):
         read_pack(folder)
+
+
+def test_a_file_that_was_added_to_a_pack_is_refused(tmp_path):
+    folder = tmp_path / "pack"
+    shutil.copytree(shared_pack().folder, folder)
+    (folder / "models/hops/huggingface/adapter_config.json").write_text("{}")
+    with pytest.raises(HandcraftError, match=r"adapter_config\.json is not of the pack"):
+        read_pack(folder)
+
+
+def test_a_pack_of_another_version_is_refused(tmp_path):
+    manifest = {"version": 99, "files": {}}
+    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "hash": hash_of(manifest)}))
+    with pytest.raises(HandcraftError, match="the pack is of version 99"):
+        read_pack(tmp_path)
 
 
 def run_failing(name, seconds=20.0, ids=SHORT):
@@ -118,7 +224,7 @@ def run_failing(name, seconds=20.0, ids=SHORT):
         (
             "CannotLoad",
             {"position-last-17": "error"},
-            "cannot load the model position: ValueError: unknown",
+            "cannot load position, recall: ValueError: unknown",
         ),
     ],
 )

@@ -3,17 +3,15 @@
 from dataclasses import replace
 
 import pytest
-from conformance_pack import shared_pack
+from conformance_pack import quick_pack, shared_pack
+from sweeps import DEEP
 
 from handcraft.conformance import run_pack
 
-QUICK = 30
-"""Cases longer than this many new tokens are left to the run that docs/conformance.md shows."""
 
-
-def quick_pack():
-    pack = shared_pack()
-    return replace(pack, cases=tuple(case for case in pack.cases if case.new_tokens < QUICK))
+def tried_pack():
+    """In a deep run the whole pack, else as few cases as tell all faults apart."""
+    return shared_pack() if DEEP else quick_pack()
 
 
 @pytest.mark.parametrize(
@@ -25,10 +23,11 @@ def quick_pack():
         ("transformers", "float32", set()),
         ("transformers", "bfloat16", set()),
         ("transformers-eager", "float16", set()),
+        ("transformers-cast", "float32", set()),
     ],
 )
 def test_an_engine_answers_as_the_pack_says(engine, dtype, skipped):
-    pack = quick_pack()
+    pack = tried_pack()
     run = run_pack(pack, engine, dtype=dtype)
     assert run.findings == ()
     assert run.passed
@@ -40,5 +39,13 @@ def test_an_engine_answers_as_the_pack_says(engine, dtype, skipped):
 
 
 def test_transformers_counts_padding_where_it_is_given_ids_and_mask_alone():
-    run = run_pack(quick_pack(), "transformers-forward")
+    run = run_pack(tried_pack(), "transformers-forward")
     assert [finding.faults for finding in run.findings] == [("padding-counted",)]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_transformers_rounds_frequencies_where_a_model_is_cast(dtype):
+    pack = tried_pack()
+    pack = replace(pack, cases=tuple(case for case in pack.cases if "rope" in case.flags))
+    run = run_pack(pack, "transformers-cast", dtype=dtype)
+    assert [finding.faults for finding in run.findings] == [(f"rope-frequencies-{dtype}",)]

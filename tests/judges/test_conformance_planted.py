@@ -5,9 +5,10 @@ from functools import cache
 
 import pytest
 import torch
-from conformance_pack import shared_pack
+from conformance_pack import quick_pack, shared_pack
 from planted_gpt2 import BUGS, PlainGPT2
 from planted_llama import LLAMA_BUGS, PlainLlama
+from sweeps import DEEP
 
 from handcraft.conformance.engines.engine import Facts
 from handcraft.conformance.engines.of_class import _Loaded
@@ -35,9 +36,9 @@ class InProcess:
             return Trouble("error", str(error))
 
 
-def of_target(architecture):
-    """The shared pack with the models of one target."""
-    pack = shared_pack()
+def of_target(architecture, *, is_quick=not DEEP):
+    """The cases of one target: as few as tell all faults apart, or, as in a deep run, all."""
+    pack = quick_pack() if is_quick else shared_pack()
     names = {name for name, model in pack.models.items() if model.architecture == architecture}
     return replace(pack, cases=tuple(case for case in pack.cases if case.model in names))
 
@@ -70,7 +71,7 @@ def check_named(run, bug):
 
 def test_two_bugs_at_once_are_both_named():
     both = type("Both", (BUGS["gelu-erf"], BUGS["padding-counted"]), {})
-    findings = run_on(of_target("gpt2"), InProcess(both)).findings
+    findings = run_on(of_target("gpt2", is_quick=False), InProcess(both)).findings
     assert {finding.faults for finding in findings} == {("gelu-erf",), ("padding-counted",)}
 
 
@@ -82,6 +83,6 @@ def test_an_unknown_bug_is_described_by_what_was_read():
         return k, v
 
     bug = type("Unknown", (PlainGPT2,), {"stored": stored})
-    findings = run_on(of_target("gpt2"), InProcess(bug)).findings
+    findings = run_on(of_target("gpt2", is_quick=False), InProcess(bug)).findings
     assert findings
     assert all("slot 1 was read" in finding.says for finding in findings if not finding.faults)

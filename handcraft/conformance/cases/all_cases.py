@@ -15,9 +15,11 @@ from handcraft.conformance.models.beams import beams
 from handcraft.conformance.models.compiled import LLAMA_PROGRAMS, PROGRAMS, compiled, compiled_llama
 from handcraft.conformance.models.diagnostic import Diagnostic
 from handcraft.conformance.models.hops import hops
+from handcraft.conformance.models.llama.frequencies import frequencies
 from handcraft.conformance.models.llama.gauges import llama_activation, llama_norm, llama_scale
 from handcraft.conformance.models.llama.groups import SIZES, groups
 from handcraft.conformance.models.llama.rope import rope
+from handcraft.conformance.models.llama.window import SIZES as WINDOWS
 from handcraft.conformance.models.llama.window import window
 from handcraft.conformance.models.norms import centring, epsilon
 from handcraft.conformance.models.position import position
@@ -53,10 +55,11 @@ def contents() -> Contents:
         *(compiled_llama(name) for name in LLAMA_PROGRAMS),
         rope_model,
         *(groups(*sizes) for sizes in SIZES),
-        window(),
+        *(window(name) for name in WINDOWS),
         llama_scale(),
         llama_activation(),
         llama_norm(),
+        frequencies(),
     )
     models = {model.name: model for model in listed}
     cases = (

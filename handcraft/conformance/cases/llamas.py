@@ -10,10 +10,11 @@ from handcraft.conformance.cases.request import Kind, Request
 from handcraft.conformance.layout.gauge import FURTHEST, MARKS
 from handcraft.conformance.models.compiled import LLAMA_PROGRAMS, PROGRAMS, answers_to
 from handcraft.conformance.models.diagnostic import Diagnostic
+from handcraft.conformance.models.llama.frequencies import LAST
 from handcraft.conformance.models.llama.groups import SIZES
 from handcraft.conformance.models.llama.rope import TOKENS as ROPE_TOKENS
-from handcraft.conformance.models.llama.window import TOKENS as WINDOW_TOKENS
-from handcraft.conformance.models.llama.window import WINDOW
+from handcraft.conformance.models.llama.window import SIZES as WINDOWS
+from handcraft.conformance.models.llama.window import Size
 from handcraft.conformance.models.llama.window import answers_to as oldest
 
 SEED = 17
@@ -28,8 +29,10 @@ def llama_cases(models: Models, rope_prompt: Sequence[int]) -> Iterator[Planned]
     """What only a Llama can get wrong, and the programs of which there is a Llama."""
     yield from _rope(models["rope"], tuple(rope_prompt))
     yield from _groups(models)
-    yield from _window(models["window"])
+    for name, size in WINDOWS.items():
+        yield from _window(models[name], size)
     yield from _gauges(models)
+    yield from _frequencies(models["frequencies"])
     draw = random.Random(SEED)
     for name in LLAMA_PROGRAMS:
         yield from _of_program(name, models[f"llama-{name}"], draw)
@@ -82,47 +85,47 @@ def _groups(models: Models) -> Iterator[Planned]:
         )
 
 
-def _window(model: Diagnostic) -> Iterator[Planned]:
-    count = WINDOW_TOKENS - 1
+def _window(model: Diagnostic, size: Size) -> Iterator[Planned]:
+    window, count, name = size.window, size.tokens - 1, model.name
     ids = _begun(model, range(count))
-    right = (*ANY, *exactly(oldest(count)))
+    right = (*ANY, *exactly(oldest(count, window)))
     yield Planned(
-        "window-every",
-        f"the oldest token in a window of {WINDOW}, at every position",
+        f"{name}-every",
+        f"the oldest token in a window of {window}, at every position",
         ("window", "every-position"),
-        "window",
+        name,
         Request("every", (ids,)),
         (right,),
     )
-    for length in (WINDOW - 1, WINDOW, WINDOW + 1, count):
+    for length in (window - 1, window, window + 1, count):
         yield Planned(
-            f"window-{length}",
-            f"the oldest of {length} tokens in a window of {WINDOW}",
+            f"{name}-of-{length}",
+            f"the oldest of {length} tokens in a window of {window}",
             ("window",),
-            "window",
+            name,
             Request("next", (_begun(model, range(length)),)),
-            (exactly([max(0, length - WINDOW)]),),
+            (exactly([max(0, length - window)]),),
         )
     ways = {"token-by-token": (2, 1), "chunks-of-4": (4, 4), "prefill-and-one": (len(ids) - 1, 1)}
-    for name, (first, then) in ways.items():
+    for way, (first, then) in ways.items():
         pieces = split(len(ids), first, then)
         ends = [sum(pieces[: number + 1]) - 1 for number in range(len(pieces))]
         yield Planned(
-            f"window-{name}",
+            f"{name}-{way}",
             f"the same in pieces of {first} and then {then}, with a cache",
             ("window", "cache"),
-            "window",
+            name,
             Request("pieces", (ids,), pieces),
             (tuple(right[end] for end in ends),),
         )
-    rows = (WINDOW + 6, 3, WINDOW + 1)
+    rows = (window + window // 2 - 1, 3, window + 1)
     yield Planned(
-        "window-batch",
+        f"{name}-batch",
         "prompts of different lengths in one batch",
         ("window", "left-padding", "batch"),
-        "window",
+        name,
         Request("batch", tuple(_begun(model, range(row)) for row in rows)),
-        tuple(exactly([max(0, row - WINDOW)]) for row in rows),
+        tuple(exactly([max(0, row - window)]) for row in rows),
     )
 
 
@@ -143,6 +146,26 @@ def _gauges(models: Models) -> Iterator[Planned]:
             model.name,
             Request("next", (_begun(model, model.ids(text)),)),
             (exactly([MARKS.index(mark)]),),
+        )
+
+
+def _frequencies(model: Diagnostic) -> Iterator[Planned]:
+    """One prompt at once, and with all but its last token in the cache."""
+    x, fill = model.ids("x fill")
+    ids = _begun(model, (*(fill,) * (LAST - 1), x))
+    right = exactly([MARKS.index("+0")])
+    runs: dict[str, tuple[Kind, tuple[int, ...], Right]] = {
+        "prefill": ("next", (), (right,)),
+        "last-cached": ("pieces", split(len(ids), len(ids) - 1), ((*ANY, *right),)),
+    }
+    for name, (kind, pieces, answers) in runs.items():
+        yield Planned(
+            f"frequencies-{name}",
+            f"by which angle a query is rotated at position {LAST}",
+            ("rope", "gauge", *(("cache",) if pieces else ())),
+            model.name,
+            Request(kind, (ids,), pieces),
+            answers,
         )
 
 

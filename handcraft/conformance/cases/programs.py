@@ -61,7 +61,7 @@ def _of_program(name: str, program: Program, draw: random.Random) -> Iterator[Pl
             tuple(exactly(vocabulary.ids([program.meaning(row)])) for row in batch),
         )
     rows = [text(length) for length in (4, 2, 6)]
-    count = min(20, program.context - 6)
+    count = 10
     yield Planned(
         f"{name}-generated",
         f"{count} tokens after each text of a batch",

@@ -11,6 +11,9 @@ from handcraft.conformance.models.recall import SLOTS, answers_to, prompt_for, t
 
 MODEL = "recall"
 
+CHAIN = 10
+"""How many slots a chain reads."""
+
 
 def slot_cases() -> Iterator[Planned]:
     """What an engine reads from its cache."""
@@ -112,8 +115,8 @@ def _chains() -> Iterator[Planned]:
             "every token that is generated names the slot to read next",
             ("pages", "cache", "generation", *(("batch", "left-padding") if len(lengths) > 1 else ())),
             MODEL,
-            Request("generate", prompts, new_tokens=24),
-            tuple(exactly(_chain(prompt, 24)) for prompt in prompts),
+            Request("generate", prompts, new_tokens=CHAIN),
+            tuple(exactly(_chain(prompt, CHAIN)) for prompt in prompts),
         )
 
 

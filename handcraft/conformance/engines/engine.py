@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from handcraft.conformance.cases.request import Kind, Outcome, Request
+from handcraft.conformance.models.diagnostic import DTYPES
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,16 @@ class Facts:
         version: its version.
         format: the format of the models that it loads.
         cannot: the kinds of requests that it cannot run, each with the reason.
+        dtypes: in which it can run.
+        models: the names of the models that it has, where it cannot load others.
     """
 
     name: str
     version: str
     format: str
     cannot: Mapping[Kind, str] = field(default_factory=dict)
+    dtypes: tuple[str, ...] = DTYPES
+    models: frozenset[str] | None = None
 
 
 class Loaded(Protocol):

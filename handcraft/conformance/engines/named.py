@@ -9,6 +9,7 @@ from handcraft.conformance.engines.of_class import ClassEngine
 from handcraft.conformance.engines.of_handcraft import HandcraftEngine
 from handcraft.conformance.engines.of_llama_cpp import LlamaCppEngine
 from handcraft.conformance.engines.of_onnxruntime import OnnxRuntimeEngine
+from handcraft.conformance.engines.of_paged_transformers import PagedTransformersEngine
 from handcraft.conformance.engines.of_server import ServerEngine
 from handcraft.conformance.engines.of_transformers import TransformersEngine
 from handcraft.errors import ConformanceError
@@ -17,6 +18,9 @@ ENGINES: Mapping[str, Callable[[], Engine]] = {
     "transformers": TransformersEngine,
     "transformers-eager": lambda: TransformersEngine("eager"),
     "transformers-forward": lambda: TransformersEngine(batches="forward"),
+    "transformers-cast": lambda: TransformersEngine(is_cast=True),
+    "transformers-top-1": lambda: TransformersEngine(is_sampled=True),
+    "transformers-paged": PagedTransformersEngine,
     "onnxruntime": OnnxRuntimeEngine,
     "llama-cpp": LlamaCppEngine,
     "handcraft": HandcraftEngine,

@@ -93,20 +93,38 @@ class _Loaded:
                 rows = run(request.prompts, request.new_tokens, request.end)
                 return Outcome(tuple(_ids(row) for row in rows))
             case "next":
-                return outcome_of([_logits(run(first))[None]])
+                return outcome_of([_logits(run(first), "next_logits", "n_vocab")[None]])
             case "every":
-                return outcome_of([_logits(run(first))])
+                return outcome_of([_logits(run(first), "all_logits", "position", "n_vocab")])
             case "pieces":
-                return outcome_of([_logits(run(first, request.pieces))])
+                found = run(first, request.pieces)
+                return outcome_of([_logits(found, "pieces_logits", "piece", "n_vocab")])
             case "batch":
-                return outcome_of([row[None] for row in _logits(run(request.prompts))])
+                rows = _logits(run(request.prompts), "batch_logits", "prompt", "n_vocab")
+                return outcome_of([row[None] for row in rows])
 
 
 def _ids(found: Sequence[Any]) -> tuple[int, ...]:
     return tuple(int(token) for token in found)
 
 
-def _logits(found: Any) -> Logits:
-    """Numbers, whatever they come in."""
-    numbers: Logits = np.asarray(found, dtype=np.float32)
+def _logits(found: Any, method: str, *axes: str) -> Logits:
+    """Numbers, whatever they come in.
+
+    Raises:
+        ConformanceError: they have another number of axes.
+    """
+    numbers: Logits = np.asarray(_in_memory(found), dtype=np.float32)
+    if numbers.ndim != len(axes):
+        raise ConformanceError(
+            f"{method} gives an array of shape {list(numbers.shape)}, not [{', '.join(axes)}]",
+            fix="return an array with these axes",
+        )
     return numbers
+
+
+def _in_memory(found: Any) -> Any:
+    """Tensors of torch as arrays: on whatever device, with gradients or without, in any dtype."""
+    if isinstance(found, list | tuple):
+        return [_in_memory(each) for each in found]
+    return found.detach().float().cpu().numpy() if hasattr(found, "detach") else found

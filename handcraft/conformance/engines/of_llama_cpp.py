@@ -11,8 +11,6 @@ import numpy as np
 from handcraft.conformance.cases.request import Logits, Outcome, Request, outcome_of
 from handcraft.conformance.engines.engine import Facts, Loaded
 from handcraft.conformance.engines.stepwise import step_by_step
-from handcraft.errors import ConformanceError
-from handcraft.phrase import phrase, setting
 
 FILE = "model.gguf"
 
@@ -34,15 +32,11 @@ class LlamaCppEngine:
                 "batch": "llama-cpp-python runs one prompt at a time",
                 "beams": "llama-cpp-python has no beam search",
             },
+            dtypes=("float32",),
         )
 
     def load(self, folder: Path, dtype: str) -> Loaded:
-        """Load a GGUF file."""
-        if dtype != "float32":
-            raise ConformanceError(
-                f"the GGUF files of a pack are in float32, not in {dtype}",
-                fix=phrase("use ", setting("dtype", "float32")),
-            )
+        """Load a GGUF file, which is in float32."""
         import llama_cpp
 
         return _Loaded(

@@ -11,9 +11,7 @@ import numpy as np
 from handcraft.conformance.cases.request import Logits, Outcome, Request, outcome_of
 from handcraft.conformance.engines.engine import Facts, Loaded
 from handcraft.conformance.engines.stepwise import step_by_step
-from handcraft.errors import ConformanceError
 from handcraft.formats.onnx.onnx_file import FILE
-from handcraft.phrase import phrase, setting
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,11 @@ class OnnxRuntimeEngine:
                 "beams": "the graph has no beam search",
                 "encode": "the graph has no tokenizer",
             },
+            dtypes=("float32",),
         )
 
     def load(self, folder: Path, dtype: str) -> Loaded:
-        """Load a graph."""
-        if dtype != "float32":
-            raise ConformanceError(
-                f"the graphs of a pack compute in float32, not in {dtype}",
-                fix=phrase("use ", setting("dtype", "float32")),
-            )
+        """Load a graph, which computes in float32."""
         import onnxruntime
 
         return _Loaded(onnxruntime.InferenceSession(folder / FILE, providers=["CPUExecutionProvider"]))

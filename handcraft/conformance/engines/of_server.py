@@ -14,6 +14,7 @@ from urllib.request import urlopen
 from handcraft.conformance.cases.request import Outcome, Request
 from handcraft.conformance.engines.engine import Facts, Loaded
 from handcraft.conformance.engines.vocabulary import vocabulary_in
+from handcraft.display import count
 from handcraft.errors import ConformanceError
 from handcraft.vocabulary import Vocabulary
 
@@ -35,25 +36,36 @@ class ServerEngine:
     def facts(self) -> Facts:
         """What is known of it."""
         why = "the server only completes texts"
+        models = self._models()
         return Facts(
             self.address,
-            ", ".join(sorted(self._models())) or "no models",
+            f"with {count(len(set(models.values())), 'model')}",
             "huggingface",
             {"every": why, "pieces": why, "beams": why, "encode": why},
+            models=frozenset(models),
         )
 
     def load(self, folder: Path, dtype: str) -> Loaded:
         """Check that the server has the model; it says itself in which dtype it runs."""
-        name = folder.parent.name
-        if name not in self._models():
+        name, models = folder.parent.name, self._models()
+        if name not in models:
             raise ConformanceError(
                 f"the server at {self.address} has no model {name}",
                 fix=f"serve {folder} as {name}",
             )
-        return _Loaded(self.address, name, vocabulary_in(folder))
+        return _Loaded(self.address, models[name], vocabulary_in(folder))
 
-    def _models(self) -> set[str]:
-        return {str(model["id"]) for model in _sent(f"{self.address}/v1/models")["data"]}
+    def _models(self) -> dict[str, str]:
+        """The id of each model that is served, by each of its parts: of a path, one is its name."""
+        try:
+            ids = [str(model["id"]) for model in _sent(f"{self.address}/v1/models")["data"]]
+        except (KeyError, TypeError) as error:
+            raise ConformanceError(
+                "the server does not list its models",
+                where=f"{self.address}/v1/models",
+                fix='answer {"data": [{"id": NAME}, ...]}',
+            ) from error
+        return {part: id for id in ids for part in (*re.split(r"[/\\.]", id), id)}
 
 
 @dataclass(frozen=True)
@@ -73,8 +85,12 @@ class _Loaded:
         }
         if request.end is not None:
             wanted["stop"] = [self.vocabulary.token(request.end)]
-        choices = _sent(f"{self.address}/v1/completions", wanted)["choices"]
-        choices = sorted(choices, key=lambda choice: choice.get("index", 0))
+        answer = _sent(f"{self.address}/v1/completions", wanted)
+        if not isinstance(answer, dict) or "choices" not in answer:
+            raise ConformanceError(
+                "the server gives no choices", where=f"{self.address}/v1/completions", fix="see its log"
+            )
+        choices = sorted(answer["choices"], key=lambda choice: choice.get("index", 0))
         rows = []
         for choice in choices:
             tokens = self._tokens(choice)

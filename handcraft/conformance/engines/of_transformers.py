@@ -20,10 +20,14 @@ class TransformersEngine:
         attention: which implementation of attention.
         batches: how a batch of prompts is run: by `generate`, which makes positions from the mask, or
             by one call of the model with ids and mask alone.
+        is_cast: whether a model is loaded in float32 and then cast as a whole by `.to(dtype)`.
+        is_sampled: whether tokens are drawn, from the one that is most probable.
     """
 
     attention: Literal["eager", "sdpa"] = "sdpa"
     batches: Literal["generate", "forward"] = "generate"
+    is_cast: bool = False
+    is_sampled: bool = False
 
     @property
     def facts(self) -> Facts:
@@ -32,6 +36,8 @@ class TransformersEngine:
         import transformers
 
         how = "" if self.batches == "generate" else ", batches by forward"
+        how += ", cast by .to(dtype)" if self.is_cast else ""
+        how += ", drawn from the best token" if self.is_sampled else ""
         version = f"{transformers.__version__}, torch {torch.__version__}"
         return Facts(f"transformers ({self.attention}{how})", version, "huggingface")
 
@@ -40,17 +46,22 @@ class TransformersEngine:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        wanted = getattr(torch, dtype)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), attn_implementation=self.attention
+            folder,
+            dtype=torch.float32 if self.is_cast else wanted,
+            attn_implementation=self.attention,
         )
-        return _Loaded(model.eval(), AutoTokenizer.from_pretrained(folder), self.batches)
+        if self.is_cast:
+            model = model.to(wanted)
+        return _Loaded(model.eval(), AutoTokenizer.from_pretrained(folder), self)
 
 
 @dataclass(frozen=True)
 class _Loaded:
     model: Any
     tokenizer: Any
-    batches: str
+    engine: TransformersEngine
 
     def answer(self, request: Request) -> Outcome:
         import torch
@@ -62,7 +73,7 @@ class _Loaded:
                 return outcome_of([_plain(self.model(torch.tensor(request.prompts)).logits[0])])
             if request.kind == "pieces":
                 return outcome_of([self._in_pieces(request)])
-            if request.kind == "batch" and self.batches == "forward":
+            if request.kind == "batch" and self.engine.batches == "forward":
                 ids, mask = self._padded(request)
                 logits = self.model(ids, attention_mask=mask).logits[:, -1:]
                 return outcome_of([_plain(row) for row in logits])
@@ -82,11 +93,13 @@ class _Loaded:
 
     def _generated(self, request: Request) -> Outcome:
         ids, mask = self._padded(request)
+        is_drawn = self.engine.is_sampled and request.beams == 1
         out = self.model.generate(
             ids,
             attention_mask=mask,
             max_new_tokens=request.new_tokens,
-            do_sample=False,
+            do_sample=is_drawn,
+            top_k=1 if is_drawn else None,
             num_beams=request.beams,
             eos_token_id=request.end,
             pad_token_id=self.model.config.pad_token_id,

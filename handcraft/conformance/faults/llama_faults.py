@@ -7,6 +7,7 @@ import numpy as np
 from handcraft.conformance.faults.fault import Fault
 from handcraft.conformance.faults.llama import LlamaReference
 from handcraft.conformance.faults.reference import Ids, Reference, State
+from handcraft.dtype import BFLOAT16, FLOAT16, DType
 from handcraft.model.layers.activation import gelu_tanh
 from handcraft.model.layers.attention import Array
 
@@ -40,6 +41,13 @@ class ThetaDefault(LlamaReference):
 
     def theta(self) -> float:
         return 10_000.0
+
+
+class PositionsRounded(LlamaReference):
+    """Positions are numbers of bfloat16, which has no 257."""
+
+    def angles(self, positions: Ids) -> Array:
+        return super().angles(positions.astype(BFLOAT16.numpy).astype(np.int64))
 
 
 class QueryOneLate(LlamaReference):
@@ -169,6 +177,17 @@ def rms_epsilon(number: float) -> Fault:
     return Fault(f"rms-epsilon-{number:g}", says, Epsilon)
 
 
+def rounded_frequencies(dtype: DType) -> Fault:
+    """Frequencies are rounded, as where a whole model is cast."""
+
+    class RoundedFrequencies(LlamaReference):
+        def frequencies(self) -> Array:
+            return super().frequencies().astype(dtype.numpy).astype(np.float32)
+
+    says = f"rounds the frequencies of RoPE to {dtype.name}"
+    return Fault(f"rope-frequencies-{dtype.name}", says, RoundedFrequencies)
+
+
 WINDOWS = (-3, -2, -1, 1, 2, 3)
 """How far off the window of an engine may be and still be named."""
 
@@ -179,6 +198,9 @@ LLAMA_FAULTS = (
     Fault("rope-scaled-by-2", "halves positions before it rotates by them", PositionsHalved),
     Fault("rope-query-one-late", "rotates queries one position too far", QueryOneLate),
     Fault("rope-query-one-early", "rotates queries one position too little", QueryOneEarly),
+    rounded_frequencies(BFLOAT16),
+    rounded_frequencies(FLOAT16),
+    Fault("rope-positions-bfloat16", "counts positions in bfloat16", PositionsRounded),
     Fault("no-rope", "does not rotate queries and keys", NotRotated),
     Fault("keys-tiled", "deals key heads out to queries in turn", KeysTiled),
     Fault("values-tiled", "deals value heads out to queries in turn", ValuesTiled),

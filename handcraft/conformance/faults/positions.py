@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from handcraft.conformance.cases.request import Kind
-from handcraft.conformance.faults.fault import Fault
+from handcraft.conformance.faults.fault import BATCHES, Fault
 from handcraft.conformance.faults.reference import Flags, Ids, Reference, State
 from handcraft.model.layers.attention import Array
 
@@ -139,7 +139,6 @@ class RowsShifted(Reference):
         return rows[-1:] + rows[:-1]
 
 
-BATCHES: tuple[Kind, ...] = ("batch", "generate")
 CACHED: tuple[Kind, ...] = ("pieces", "generate", "beams")
 
 POSITION_FAULTS = (

@@ -31,11 +31,13 @@ class State:
         keys: the keys so far.
         values: the values so far.
         real: true at tokens and false at padding: [batch, position].
+        is_every: whether logits are wanted at every position, and not at the last one alone.
     """
 
     keys: list[Array]
     values: list[Array]
     real: Flags
+    is_every: bool = False
 
     @property
     def length(self) -> int:
@@ -55,7 +57,8 @@ class Reference(ABC):
         self.model = model
         self.dtype = dtype_named(dtype).numpy
         self.tensors = {
-            name: tensor.astype(self.dtype).astype(np.float32) for name, tensor in model.tensors.items()
+            name: tensor.astype(self.dtype, copy=False).astype(np.float32, copy=False)
+            for name, tensor in model.tensors.items()
         }
 
     # How a request is run
@@ -67,7 +70,8 @@ class Reference(ABC):
         with np.errstate(all="ignore"):
             if request.kind == "every":
                 ids = np.array(request.prompts)
-                return outcome_of(list(self.feed(self.begin(1), ids, np.ones_like(ids, dtype=bool))))
+                state = self.begin(1, is_every=True)
+                return outcome_of(list(self.feed(state, ids, np.ones_like(ids, dtype=bool))))
             if request.kind == "pieces":
                 return outcome_of([self.in_pieces(request.prompts[0], request.pieces)])
             if request.kind == "beams":
@@ -157,15 +161,16 @@ class Reference(ABC):
 
     # Positions and masks
 
-    def begin(self, rows: int) -> State:
+    def begin(self, rows: int, *, is_every: bool = False) -> State:
         """An empty cache."""
         shape = self.model.shape
         empty = np.zeros((rows, shape.kv_heads, 0, shape.head_dim), dtype=np.float32)
         blocks = range(shape.n_layer)
-        return State([empty for _ in blocks], [empty for _ in blocks], np.zeros((rows, 0), dtype=bool))
+        none = np.zeros((rows, 0), dtype=bool)
+        return State([empty for _ in blocks], [empty for _ in blocks], none, is_every)
 
     def feed(self, state: State, ids: Ids, real: Flags) -> Array:
-        """The logits at new positions, [batch, new, n_vocab]; the cache grows."""
+        """The logits at new positions, or at the last, [batch, new or 1, n_vocab]; the cache grows."""
         past = state.length
         state.real = np.concatenate([state.real, real], axis=1)
         positions = self.positions(state.real, past)
@@ -173,7 +178,7 @@ class Reference(ABC):
         x = self.embed(ids, positions)
         for layer in self.layers():
             x = self.block(layer, x, state, visible, positions)
-        return self.unembed(x)
+        return self.unembed(x if state.is_every else x[:, -1:])
 
     def positions(self, real: Flags, past: int) -> Ids:
         """The position of each new token among the tokens of its row: [batch, new]."""

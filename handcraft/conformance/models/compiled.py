@@ -62,7 +62,7 @@ def compiled(name: str) -> Diagnostic:
     wide = {key: np.asarray(tensor, dtype=np.float32) for key, tensor in model.tensors.items()}
     for part in ("ln_f.weight", "ln_f.bias"):
         wide[part] = wide[part] * np.float32(LOUDER[name])
-    return Diagnostic(name, computes, replace(model, tensors=wide), is_robust=True)
+    return Diagnostic(name, computes, replace(model, tensors=wide), is_robust=True, means=program)
 
 
 def compiled_llama(name: str) -> Diagnostic:
@@ -74,7 +74,8 @@ def compiled_llama(name: str) -> Diagnostic:
     ).model
     wide = {key: np.asarray(tensor, dtype=np.float32) for key, tensor in model.tensors.items()}
     wide["norm.weight"] = wide["norm.weight"] * np.float32(LLAMA_PROGRAMS[name])
-    return Diagnostic(f"llama-{name}", computes, replace(model, tensors=wide), is_robust=True)
+    loud = replace(model, tensors=wide)
+    return Diagnostic(f"llama-{name}", computes, loud, is_robust=True, means=program)
 
 
 def answers_to(program: Program, text: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from handcraft.language import Program
 from handcraft.model import Model
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -24,6 +25,7 @@ class Diagnostic:
             model, which slot was read.
         dtypes: in which it may be run.
         is_robust: whether its logits are at least 100 units in the last place apart.
+        means: the program that says what is right after every text; None where no program does.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Diagnostic:
     readings: Mapping[int, str] = field(default_factory=dict)
     dtypes: tuple[str, ...] = DTYPES
     is_robust: bool = False
+    means: Program | None = None
 
     def ids(self, text: str) -> tuple[int, ...]:
         """The ids of a text."""

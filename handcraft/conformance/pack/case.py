@@ -16,10 +16,13 @@ class Margin:
     Args:
         logit: the difference of the two logits.
         ulp: the same, in units in the last place of the larger of the two.
+        proved: what the difference surely is at least, in whatever order sums are made, as
+            `handcraft_check` found; None where it found nothing.
     """
 
     logit: float
     ulp: float
+    proved: float | None = None
 
 
 @dataclass(frozen=True)

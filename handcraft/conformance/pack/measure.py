@@ -48,7 +48,7 @@ def measured(planned: Planned, model: Diagnostic) -> Case:
     return Case(
         planned.id,
         planned.comment,
-        planned.flags,
+        (model.model.architecture.name, *planned.flags),
         planned.model,
         request.kind,
         request.prompts,
@@ -107,7 +107,7 @@ def _wrong(planned: Planned, model: Diagnostic) -> Iterable[Wrong]:
 def _tried(planned: Planned, model: Diagnostic) -> Iterable[Fault]:
     """The faults that the case can show."""
     for fault in faults_of(model.model.architecture):
-        is_reached = not fault.kinds or planned.request.kind in fault.kinds
+        is_reached = fault.is_reached_by(planned.request)
         is_short = planned.request.new_tokens < LONG or fault.kinds == ("generate",)
         if is_reached and is_short and planned.request.kind != "encode":
             yield fault

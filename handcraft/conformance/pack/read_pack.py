@@ -81,9 +81,9 @@ def read_pack(folder: Path) -> Pack:
     manifest = read_object(path)
     if manifest.get("hash") != hash_of(manifest):
         raise _edited(path)
-    if manifest["version"] != VERSION:
+    if manifest.get("version") != VERSION or not isinstance(manifest.get("files"), dict):
         raise ConformanceError(
-            f"the pack is of version {manifest['version']}, and {VERSION} can be read",
+            f"the pack is of version {manifest.get('version')}, and {VERSION} can be read",
             where=path,
             fix=f"handcraft conformance -o {folder}",
         )
@@ -91,6 +91,14 @@ def read_pack(folder: Path) -> Pack:
         file = folder / name
         if not file.is_file() or file_hash(file) != expected:
             raise _edited(file)
+    known = {folder / name for name in manifest["files"]} | {path}
+    added = sorted(file for file in folder.rglob("*") if file.is_file() and file not in known)
+    if added:
+        raise ConformanceError(
+            f"{added[0].name} is not of the pack: it was added later",
+            where=added[0],
+            fix="remove it, since engines may read it",
+        )
     try:
         cases = read_object(folder / CASES)["cases"]
         return CONVERTER.structure({**manifest, "folder": str(folder), "cases": cases}, Pack)

@@ -12,6 +12,7 @@ from handcraft.conformance.cases.all_cases import contents
 from handcraft.conformance.faults.known import faults_of
 from handcraft.conformance.models.diagnostic import Diagnostic
 from handcraft.conformance.pack.measure import measured
+from handcraft.conformance.pack.proofs import with_proofs
 from handcraft.conformance.pack.read_pack import (
     CASES,
     CONVERTER,
@@ -29,6 +30,7 @@ from handcraft.formats.huggingface.write_repository import write_model
 from handcraft.formats.onnx.onnx_file import write_onnx
 from handcraft.model import Model
 from handcraft.progress import advance
+from handcraft.proofs.certificate import CERTIFICATE, certificate_of, certificate_text, statement_of
 
 FORMATS: Mapping[str, Callable[[Model, Path], None]] = {
     "huggingface": write_model,
@@ -41,12 +43,16 @@ PACK = Content(frozenset({MANIFEST}), frozenset({MANIFEST, CASES, SCHEMA, "model
 """By what a folder is known as an earlier pack."""
 
 
-def write_pack(folder: Path, formats: Sequence[str] = tuple(FORMATS)) -> Path:
+def write_pack(
+    folder: Path, formats: Sequence[str] = tuple(FORMATS), *, is_proved: bool = True
+) -> Path:
     """Write a pack into a folder, completely or not at all; the same bytes every time.
 
     Args:
         folder: must be missing, empty, or an earlier pack, which is then replaced.
         formats: the formats of the models, of `FORMATS`.
+        is_proved: whether to prove margins, which takes as long as all the rest. Only the Hugging Face
+            files can be proved; without them no margin is.
 
     Raises:
         ConformanceError: there is no such format.
@@ -65,8 +71,11 @@ def write_pack(folder: Path, formats: Sequence[str] = tuple(FORMATS)) -> Path:
         cases = []
         for number, case in enumerate(wanted.cases):
             advance("measure cases", number, len(wanted.cases))
-            cases.append(CONVERTER.unstructure(measured(case, models[case.model])))
-        write_text(fresh / CASES, _lines({"version": VERSION, "cases": cases}))
+            cases.append(measured(case, models[case.model]))
+        if is_proved and "huggingface" in formats:
+            places = {name: fresh / model.formats["huggingface"] for name, model in described.items()}
+            cases = with_proofs(cases, places)
+        write_text(fresh / CASES, _lines({"version": VERSION, "cases": CONVERTER.unstructure(cases)}))
         write_text(fresh / SCHEMA, files("handcraft.conformance.pack").joinpath(SCHEMA).read_text())
         targets = [model.model.architecture for model in models.values()]
         faults = {fault.id: fault.says for target in targets for fault in faults_of(target)}
@@ -94,6 +103,9 @@ def _write_model(model: Diagnostic, folder: Path, formats: Sequence[str]) -> Mod
         place = folder / "models" / model.name / name
         place.mkdir(parents=True)
         FORMATS[name](model.model, place)
+        if name == "huggingface" and model.means is not None:
+            certificate = certificate_of(statement_of(model.means), model.model, place)
+            write_text(place / CERTIFICATE, certificate_text(certificate))
         places[name] = str(place.relative_to(folder))
     shape = model.model.shape
     return ModelFiles(

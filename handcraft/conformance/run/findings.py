@@ -15,6 +15,12 @@ from handcraft.conformance.pack.case import Case
 from handcraft.conformance.pack.read_pack import Pack
 from handcraft.conformance.run.result import Finding, Result
 
+MODEL = "{model}"
+"""Stands for the name of a model in a sentence."""
+
+MOST = 4
+"""How many models a sentence names."""
+
 OWN_WORDS = ("crashed", "hung", "error")
 """States in which an engine gave no answer that could be explained."""
 
@@ -63,8 +69,18 @@ def _predicted(case: Case) -> frozenset[str]:
 
 
 def _in_own_words(results: Sequence[Result]) -> list[Finding]:
-    """A finding for each sentence that results share, or for each model of which they say the same."""
-    grouped: dict[str, list[str]] = {}
+    """A finding for each sentence that results share, but for the names of their models."""
+    grouped: dict[str, list[Result]] = {}
     for each in results:
-        grouped.setdefault(each.says, []).append(each.id)
-    return [Finding(says, (), tuple(ids)) for says, ids in grouped.items()]
+        grouped.setdefault(each.says.replace(f" {each.model}:", f" {MODEL}:"), []).append(each)
+    return [
+        Finding(_of_models(says, some), (), tuple(each.id for each in some))
+        for says, some in grouped.items()
+    ]
+
+
+def _of_models(says: str, results: Sequence[Result]) -> str:
+    """A sentence with the names of all models that it is about."""
+    names = list(dict.fromkeys(each.model for each in results))
+    more = f" and {len(names) - MOST} more models" if len(names) > MOST else ""
+    return says.replace(f" {MODEL}:", f" {', '.join(names[:MOST])}{more}:")

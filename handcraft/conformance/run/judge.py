@@ -31,9 +31,10 @@ def _nonsense(case: Case, outcome: Outcome, model: ModelFiles) -> str | None:
     if len(outcome.tokens) != len(case.answers):
         return f"gives {len(outcome.tokens)} answers to {len(case.answers)} prompts"
     for logits, answers in zip(outcome.logits, case.answers, strict=False):
-        if logits.ndim != 2 or logits.shape[1] != model.n_vocab:
-            width = logits.shape[-1] if logits.ndim else 0
-            return f"gives {width} logits, and the model has {model.n_vocab}"
+        if logits.ndim != 2:
+            return f"gives logits with {logits.ndim} axes, not one for each place and id"
+        if logits.shape[1] != model.n_vocab:
+            return f"gives {logits.shape[1]} logits, and the model has {model.n_vocab}"
         if case.kind in ("every", "pieces") and len(logits) != len(answers):
             return f"gives logits at {len(logits)} of {len(answers)} places"
         if not np.isfinite(logits).all():

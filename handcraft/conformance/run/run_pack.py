@@ -62,9 +62,42 @@ def run_on(
 ) -> Run:
     """Run a pack on an engine that runs already; see `run_pack`."""
     facts = engine.facts()
+    _check(pack, facts, dtype)
     results = tuple(_results(pack, engine, facts, dtype, skip, xfail))
     findings = findings_of(pack, results)
     return Run(facts.name, facts.version, dtype, pack.hash, results, findings)
+
+
+def _check(pack: Pack, facts: Facts, dtype: str) -> None:
+    """Raise unless an engine can run some of a pack.
+
+    Raises:
+        ConformanceError: it reads no format of the pack, runs in no such dtype, has none of the models,
+            or can run no case.
+    """
+    formats = dict.fromkeys(name for model in pack.models.values() for name in model.formats)
+    if dtype not in facts.dtypes:
+        raise ConformanceError(
+            f"{facts.name} runs in {' and '.join(facts.dtypes)}, not in {dtype}",
+            fix=phrase("use ", either("dtype", facts.dtypes)),
+        )
+    if facts.format not in formats:
+        raise ConformanceError(
+            f"{facts.name} reads {facts.format}, and the pack has {', '.join(formats)}",
+            where=pack.folder,
+            fix=f"let it read one of these, or write a pack with {facts.format}",
+        )
+    if facts.models is not None and not any(name in facts.models for name in pack.models):
+        raise ConformanceError(
+            f"{facts.name} has none of the models of the pack",
+            where=pack.folder,
+            fix="let it have a model under the name of its folder in the pack, such as aab",
+        )
+    if all(case.kind in facts.cannot for case in pack.cases):
+        raise ConformanceError(
+            f"{facts.name} can run no case of the pack",
+            fix=next(iter(facts.cannot.values()), "choose other cases"),
+        )
 
 
 def _results(
@@ -102,7 +135,7 @@ def _result(
     if trouble is None:
         trouble = engine.load(pack.folder / pack.models[case.model].formats[facts.format], dtype)
         if trouble is not None:
-            trouble = replace(trouble, text=f"cannot load the model {case.model}: {trouble.text}")
+            trouble = replace(trouble, text=f"cannot load {case.model}: {trouble.text}")
             unloaded[case.model] = trouble
     if trouble is not None:
         return Result(case.id, case.model, trouble.kind, trouble.text)
@@ -124,6 +157,8 @@ def _why_skipped(
         return expected.reason
     if case.kind in facts.cannot:
         return facts.cannot[case.kind]
+    if facts.models is not None and case.model not in facts.models:
+        return "the engine has no model of this name"
     if dtype not in case.margins:
         return f"its margin does not hold in {dtype}"
     if facts.format not in model.formats:

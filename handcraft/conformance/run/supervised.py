@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -69,6 +69,7 @@ class Supervised:
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._loaded: tuple[Path, str] | None = None
+        self._patience = START_SECONDS  # until it hangs once
 
     def facts(self) -> Facts:
         """What is known of the engine.
@@ -91,9 +92,13 @@ class Supervised:
         if self._loaded == (folder, dtype):
             return None
         if self._process is None:
-            self.facts()
-        found = self._asked(("load", folder, dtype), START_SECONDS)
+            started = self._asked(("facts",), START_SECONDS)
+            if isinstance(started, Trouble):
+                return replace(started, text=f"it does not start again: {started.text}")
+        found = self._asked(("load", folder, dtype), self._patience)
         if isinstance(found, Trouble):
+            if found.kind == "hung":
+                self._patience = self.seconds
             return found
         self._loaded = (folder, dtype)
         return None
@@ -105,12 +110,16 @@ class Supervised:
             return found
         return Trouble("error", f"it gave {type(found).__name__} in place of an outcome")
 
-    def stop(self) -> None:
-        """End the process."""
+    def stop(self, patience: float = POLITE_SECONDS) -> None:
+        """End the process.
+
+        Args:
+            patience: for how many seconds it may end by itself.
+        """
         if self._connection is not None:
             self._connection.close()  # after which a process that listens ends by itself
         if self._process is not None:
-            self._process.join(POLITE_SECONDS)
+            self._process.join(patience)
             self._process.kill()
             self._process.join()
         self._process = self._connection = self._loaded = None
@@ -124,7 +133,7 @@ class Supervised:
         try:
             connection.send(message)
             if not connection.poll(seconds):
-                self.stop()
+                self.stop(patience=0)
                 return Trouble("hung", f"it gave no answer within {seconds:g} s")
             state, result = connection.recv()
         except (EOFError, OSError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from handcraft.conformance.cases.request import Outcome, Request
 from handcraft.conformance.engines.engine import Engine, Facts, Loaded
 from handcraft.conformance.engines.named import engine_named
+from handcraft.errors import HandcraftError
 
 LONGEST = 300
 """The most characters of an error that are passed on."""
@@ -34,9 +35,16 @@ def serve(connection: Connection, engine_name: str, printed: Path) -> None:
         try:
             answer: tuple[str, object] = ("done", work.do(message))
         except Exception as error:
-            first = str(error).strip().split("\n")[0]
-            answer = ("error", f"{type(error).__name__}: {first}"[:LONGEST])
+            answer = ("error", _in_a_line(error)[:LONGEST])
         connection.send(answer)
+
+
+def _in_a_line(error: Exception) -> str:
+    """What an error says; those of this package without their class and what stands below."""
+    if isinstance(error, HandcraftError):
+        return error.what
+    first = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 @dataclass

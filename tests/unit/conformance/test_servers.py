@@ -128,4 +128,5 @@ def test_only_completions_are_asked_of_a_server():
     with server() as address:
         facts = engine_named(address).facts
     assert set(facts.cannot) == {"every", "pieces", "beams", "encode"}
-    assert facts.version == "aab"
+    assert facts.version == "with 1 model"
+    assert facts.models == {"aab"}

@@ -53,7 +53,7 @@ def llama_scale() -> Diagnostic:
     one[1] = LOUD
     draft.tensors["layers.0.self_attn.v_proj.weight"][1] = stream.reader("constant", ONE / 4)[0]
     draft.tensors["layers.0.self_attn.o_proj.weight"][:, :16] += stream.writer("one", one)
-    return _finished(
+    return finished(
         draft, "llama-scale", "measures the weight that a head gives to `hi`", "the weight", 1 / 32
     )
 
@@ -73,7 +73,7 @@ def llama_activation() -> Diagnostic:
     reading = stream.dims("reading").start
     gate[0, constant], up[0, constant], down[reading, 0] = at / 4, 1 / 4, 32 * 4
     gate[1, constant], up[1, constant], down[reading, 1] = 32 / 4, 1 / 4, -right * 4  # 32 is straight
-    return _finished(draft, "llama-activation", f"measures SwiGLU at {at}", "the hidden unit", 1 / 32)
+    return finished(draft, "llama-activation", f"measures SwiGLU at {at}", "the hidden unit", 1 / 32)
 
 
 def llama_norm() -> Diagnostic:
@@ -103,7 +103,7 @@ def llama_norm() -> Diagnostic:
     write[0, 0], write[1, 1] = 16 * LOUD, LOUD
     both = stream.writer("reading", write[:, :1]) + stream.writer("one", write[:, 1:])
     lay_head(draft, 0, 0, write=both)
-    return _finished(
+    return finished(
         draft,
         "llama-norm",
         "measures RMSNorm of a small stream, and of one with a mean",
@@ -129,7 +129,16 @@ def _mark_rows(stream: PlainStream, scale: float) -> Array:
     return stream.rows(len(j), reading=2 * j * scale, one=(1 - j * j) * scale)
 
 
-def _finished(draft: Draft, name: str, computes: str, what: str, step: float) -> Diagnostic:
+def finished(draft: Draft, name: str, computes: str, what: str, step: float) -> Diagnostic:
+    """The gauge that a draft is, with an unembedding of its marks.
+
+    Args:
+        draft: the tensors without the unembedding.
+        name: of the model.
+        computes: what it measures, in one sentence.
+        what: is off where an answer is wrong.
+        step: by how much, for each mark.
+    """
     stream = PlainStream(GROUPS, WIDTH)  # the gauge is first in every stream
     draft.tensors["lm_head.weight"][: len(MARKS)] = _mark_rows(stream, 32)
     readings = {
