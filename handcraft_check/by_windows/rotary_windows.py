@@ -23,10 +23,12 @@ from handcraft_check.arithmetic.rounding import (
 )
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_cases.states import hull
+from handcraft_check.by_windows.cases import Cases
 from handcraft_check.by_windows.copies import CELLS, COPIED, Copied
+from handcraft_check.by_windows.divided import Divided
 from handcraft_check.by_windows.rms_norm_of_sums import are_numbers
 from handcraft_check.by_windows.sums import NormedSums, Part, Sums
-from handcraft_check.by_windows.window_model import Cases, WindowModel
+from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import OWN, UnfitError
 from handcraft_check.layers.attention import clear_winners, softmax
 from handcraft_check.layers.layer_norm import Flags, Ids
@@ -199,10 +201,15 @@ class RotaryWindowModel(WindowModel):
         return np.minimum(rounding, np.where(is_number, errors, np.inf))
 
     def _behind_heads(self, cases: Cases) -> Sums:
-        parts: list[Part] = [self._part(atom, cases) for atom in range(len(self.tables))]
         none = np.zeros((len(cases), self.model.config.n_embd))
-        x = Sums(parts, Stream.of(Bounded(none, self.error[cases.groups])))
+        x = self.sums(cases, Stream.of(Bounded(none, self.error[cases.groups])))
         return self._added(x, self.model.blocks[0].heads.out.terms > 0)
+
+    def _places(self, cases: Cases) -> list[Part]:
+        return []
+
+    def _behind_units(self, layer: int, x: Divided) -> Stream:
+        return self.model.behind_units(layer, x.normed)
 
     def _logits(self, x: NormedSums) -> Bounded:
         found = super()._logits(x)

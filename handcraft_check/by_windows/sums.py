@@ -7,24 +7,33 @@ of each summand: exact where a box around the vectors would contain mixtures of 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from handcraft_check.arithmetic.leading import Leading
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import LARGEST, TINY, UNIT, Bounded, mean_error
-from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Stream
+from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Readers, Stream
 from handcraft_check.layers.half import NO_BIT, lowest_bit
 from handcraft_check.layers.layer_norm import Ids, Matrix, Normed
 
-KEPT_UP_TO = 1 << 25
+KEPT_UP_TO = 1 << 24
 """Products of a table and a matrix with more numbers are made again where they are read again."""
+
+RANKED = 64
+"""How many of the least and of the largest values of a column are kept in order."""
+
+FEW = 8
+"""Values are not put in order for so few large sets."""
 
 Range = tuple[Array, Array]
 """The least and the largest values."""
+
+Make = Callable[[], Array]
+"""Makes a matrix: [dimension, out]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,29 +45,35 @@ class Part:
         sets: several alternatives each.
         chosen: what each row allows: the number of an alternative or, behind those, of a set: [row].
         read: what matrices make of the vectors, kept for parts that have the same table.
+        run: each set lies within a run of so many alternatives; the first begins at 0.
     """
 
     table: Array
     sets: Sequence[Ids]
     chosen: Ids
-    read: dict[Hashable, Array] = field(default_factory=dict)
+    read: dict[Hashable, Any] = field(default_factory=dict)
+    run: int = 0
 
     def rows(self, which: Ids) -> Part:
         """Some of the rows."""
-        return Part(self.table, self.sets, self.chosen[which], self.read)
+        return Part(self.table, self.sets, self.chosen[which], self.read, self.run)
 
-    def product(self, weight: Array, key: Hashable) -> Array:
+    def product(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> Array:
         """Weighted sums of each vector: [alternative, out].
 
         Args:
-            weight: [dimension, out].
+            weight: makes the weights: [dimension, out].
             key: who has the same key has the same weights; None to keep nothing.
+            columns: some of the sums; all without it.
         """
-        if key is None or len(self.table) * weight.shape[1] > KEPT_UP_TO:
-            return self.table @ weight
-        if key not in self.read:
-            self.read[key] = self.table @ weight
-        return self.read[key]
+        if key in self.read:
+            found: Array = self.read[key]
+        else:
+            made = weight()
+            if key is None or len(self.table) * made.shape[1] > KEPT_UP_TO:
+                return self.table @ (made if columns is None else made[:, columns])
+            found = self.read[key] = self.table @ made
+        return found if columns is None else found[:, columns]
 
     @cached_property
     def lowest_bits(self) -> Ids:
@@ -66,7 +81,7 @@ class Part:
         if "lowest bits" not in self.read:
             found = lowest_bit(self.table).min(axis=0, initial=NO_BIT)
             self.read["lowest bits"] = found.astype(np.float64)
-        return self.read["lowest bits"].astype(np.int64)
+        return np.asarray(self.read["lowest bits"].astype(np.int64))
 
     @cached_property
     def several(self) -> Sequence[tuple[Ids, Ids]]:
@@ -78,25 +93,90 @@ class Part:
         parts = np.split(rows, np.flatnonzero(np.diff(self.chosen[rows])) + 1)
         return [(self.sets[self.chosen[part[0]] - len(self.table)], part) for part in parts]
 
-    def single(self, values: Array) -> Array:
-        """The value of the only alternative, 0 where a row allows several: [row, ...]."""
-        found = values[np.minimum(self.chosen, len(self.table) - 1)]
-        found[self.chosen >= len(self.table)] = 0.0
-        return np.asarray(found)
-
-    def range(self, values: Array) -> Range:
-        """The least and the largest value in each row: [alternative, ...] -> [row, ...] each."""
-        low = self.single(values)
-        high = low.copy()
-        for alternatives, rows in self.several:
-            some = values[alternatives]
-            low[rows], high[rows] = some.min(axis=0), some.max(axis=0)
-        return low, high
+    def ends(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> _Ends:
+        """What weighted sums may be, as for `product`."""
+        return _Ends(self, self.product(weight, key, columns), key, columns)
 
     @cached_property
     def box(self) -> Range:
         """The least and the largest number of each dimension: [row, dimension] each."""
-        return self.range(self.table)
+        found = _Ends(self, self.table, None, None)
+        return found.least, found.most
+
+
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """The least and the largest of some values of the alternatives that each row allows.
+
+    The largest value of a set is the first in the order of all values that is one of the set. If a set
+    has most of the alternatives, that is mostly the first or the second.
+
+    Args:
+        part: the alternatives.
+        values: of each: [alternative, out].
+        key: stands for the values of all columns, whose order is kept; None to keep nothing.
+        columns: which columns these are.
+    """
+
+    part: Part
+    values: Array
+    key: Hashable
+    columns: Ids | None
+
+    @property
+    def least(self) -> Array:
+        """[row, out]."""
+        return self._end(-1)
+
+    @property
+    def most(self) -> Array:
+        """[row, out]."""
+        return self._end(1)
+
+    def _end(self, sign: int) -> Array:
+        part, count = self.part, len(self.part.table)
+        found = self.values[np.minimum(part.chosen, count - 1)]
+        run = part.run or count
+        is_ranked = [len(each) ** 2 > 4 * run for each, _ in part.several]
+        is_kept = self.key in part.read and sum(is_ranked) > FEW
+        for (alternatives, rows), is_large in zip(part.several, is_ranked, strict=True):
+            if is_kept and is_large:
+                found[rows] = self._of_ranked(alternatives, run, sign)
+            else:
+                some = self.values[alternatives]
+                found[rows] = some.max(axis=0) if sign > 0 else some.min(axis=0)
+        return np.asarray(found)
+
+    def _of_ranked(self, alternatives: Ids, run: int, sign: int) -> Array:
+        """The least or the largest value of a set that has many alternatives: [out]."""
+        first = int(alternatives[0]) // run * run
+        order = self._order(first, run, sign)
+        is_in = np.zeros(run, dtype=bool)
+        is_in[alternatives - first] = True
+        at = order[:, 0].copy()
+        left = np.flatnonzero(~is_in[at])
+        for place in range(1, order.shape[1]):
+            at[left] = order[left, place]
+            left = left[~is_in[at[left]]]
+            if not len(left):
+                break
+        found = self.values[first + at, np.arange(len(at))]
+        if len(left):
+            some = self.values[np.ix_(alternatives, left)]
+            found[left] = some.max(axis=0) if sign > 0 else some.min(axis=0)
+        return np.asarray(found)
+
+    def _order(self, first: int, run: int, sign: int) -> Ids:
+        """Of a run, the alternatives with the least or the largest values, in order: [out, place]."""
+        key = ("order", self.key, first, sign)
+        if key not in self.part.read:
+            values = -sign * self.part.read[self.key][first : first + run].T
+            most = min(RANKED, values.shape[1])
+            some = np.argpartition(values, most - 1, axis=1)[:, :most]
+            order = np.argsort(np.take_along_axis(values, some, axis=1), axis=1)
+            self.part.read[key] = np.take_along_axis(some, order, axis=1).astype(np.int32)
+        found: Ids = self.part.read[key]
+        return found if self.columns is None else found[self.columns]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,20 +205,39 @@ class Sums:
         """Some of the rows."""
         return Sums([part.rows(which) for part in self.parts], self.stream[which])
 
-    def range(self, weight: Array, key: Hashable = None) -> Range:
-        """Weighted sums of the dimensions, without the error: [dimension, out] -> [row, out] each.
+    def range(self, weight: Array) -> Range:
+        """Weighted sums of the dimensions, without the error: [dimension, out] -> [row, out] each."""
+        return self.range_of(lambda: weight)
+
+    def range_of(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> Range:
+        """The same of weights that need not be made again.
 
         Args:
-            weight: [dimension, out].
+            weight: makes them: [dimension, out].
             key: who has the same key has the same weights; None to keep nothing.
+            columns: some of the sums; all without it.
         """
-        low = self.known @ weight
+        low = self._known_sum(weight, columns)
         high = low.copy()
         for part in self.parts:
-            least, most = part.range(part.product(weight, key))
-            low += least
-            high += most
+            ends = part.ends(weight, key, columns)
+            low += ends.least
+            high += ends.most
         return low, high
+
+    def most(self, weight: Make, key: Hashable) -> Array:
+        """The largest of these: [row, out]."""
+        found = self._known_sum(weight, None)
+        for part in self.parts:
+            found += part.ends(weight, key).most
+        return found
+
+    def _known_sum(self, weight: Make, columns: Ids | None) -> Array:
+        """What is the same for all alternatives: [row, out]."""
+        read = np.flatnonzero(self.known.any(axis=0))  # NaN is any
+        made = weight()
+        made = made if columns is None else made[:, columns]
+        return np.asarray(self.known[:, read] @ made[read])
 
     @cached_property
     def box(self) -> Range:
@@ -190,10 +289,12 @@ class NormedSums(Normed):
     Args:
         sums: what was normalized.
         half: how far `linear` is from it among the alternatives: [row, dimension].
+        width: how many dimensions there are, with those that stand for several.
     """
 
     sums: Sums = field(kw_only=True)
     half: Array = field(kw_only=True)
+    width: float = field(kw_only=True)
 
     @cached_property
     def magnitude(self) -> Array:
@@ -204,28 +305,66 @@ class NormedSums(Normed):
         """Some of the rows."""
         found = super().rows(which)
         given = {each.name: getattr(found, each.name) for each in fields(Normed)}
-        return NormedSums(**given, sums=self.sums.rows(which), half=self.half[which])
+        own = {"sums": self.sums.rows(which), "half": self.half[which], "width": self.width}
+        return NormedSums(**given, **own)
+
+    def behind(self, weight: Array, *, is_centred: bool = True) -> Array:
+        """What a weighted sum of normalized numbers makes of the stream, at a deviation of 1."""
+        scaled = self.gain[:, None] * weight
+        is_centred = is_centred and self.is_centred
+        return np.asarray(scaled - scaled.sum(axis=0) / self.width if is_centred else scaled)
 
     def _half(self, weight: Array) -> Array:
         return self.half @ np.abs(weight)
 
-    def read(self, matrix: Matrix) -> tuple[Bounded, Array]:
+    def read(self, matrix: Matrix, columns: Ids | None = None) -> tuple[Bounded, Array]:
         """The product with a matrix, and the part of its error that cancels with nothing.
 
         The mean is a weighted sum like any other, so that the product is one of what was normalized.
+
+        Args:
+            matrix: whose products with tables are kept.
+            columns: some of its columns; all without it.
         """
+        low, high = self.sums.range_of(lambda: self.behind(matrix.weight), matrix, columns)
+        matrix = matrix if columns is None else matrix.of_columns(columns)
         weight = self.behind(matrix.weight)
-        low, high = self.sums.range(weight, matrix)
         factor, scale = self.factor[:, None], self.scale[:, None]
         middle, half = factor * (low + high) / 2, factor * (high - low) / 2
         center = middle + self.bias @ matrix.weight + matrix.bias
         own = matrix.product_error(self.magnitude) + half * (1 + scale)
         own += PRODUCT_SLACK * factor * (self.sums.size @ np.abs(weight))
-        readers = matrix.readers(self)
+        readers = Readers.of(weight, self.stream.along)
         error = self._rounding(matrix.weight) + scale * (np.abs(middle) + half)
         error += factor * (1 + scale) * self.stream.spread(readers)
         error = self.least(error, middle, half, matrix.weight, readers)
         return Bounded(center, error + own), own
+
+    def not_below(self, matrix: Matrix, bound: float) -> tuple[Ids, Ids]:
+        """The rows and columns of which a product with a matrix is not shown to be at most a bound.
+
+        For what `read` adds to the largest sum, the largest of all rows is taken. None of its terms is
+        less for larger numbers and larger errors, and what a sum of alternatives can be is at most the
+        sum of the sizes of its terms.
+
+        Args:
+            matrix: as for `read`.
+            bound: a product of that size or less counts as below.
+
+        Returns:
+            In the order of rows: [pair] each.
+        """
+        weight = self.behind(matrix.weight)
+        size, factor, scale = np.abs(weight), self.factor.max(), self.scale.max()
+        reach = factor * (self.sums.size.max(axis=0) @ size)
+        error = matrix.product_error(self.magnitude.max(axis=0)[None])[0]
+        error += (2 * scale + PRODUCT_SLACK) * reach + self.rest.max(axis=0) @ np.abs(matrix.weight)
+        error += self.drift.max() * np.abs(self.gain @ matrix.weight)
+        error += factor * (1 + scale) * (self.stream.error.max(axis=0) @ size)
+        found = self.sums.most(lambda: weight, matrix)
+        found *= self.factor[:, None]
+        found += self.bias @ matrix.weight + matrix.bias + error
+        return np.nonzero(~(found <= bound))
 
 
 def sums_not_normed(x: Sums) -> NormedSums:
@@ -248,19 +387,31 @@ def sums_not_normed(x: Sums) -> NormedSums:
         is_centred=False,
         sums=x,
         half=(high - low) / 2,
+        width=width,
     )
 
 
-def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> NormedSums:
+def layer_norm_of_sums(
+    x: Sums, gain: Array, bias: Array, epsilon: float, times: Array | None = None
+) -> NormedSums:
     """LayerNorm in float32 of sums of alternatives.
 
     The same lemmas as in `handcraft_check.layers.layer_norm.layer_norm`, for the largest and the least
     of all alternatives. A row of which too little is known becomes NaN, and so does one that may be
     infinite.
+
+    Args:
+        x: sums.
+        gain: [dimension].
+        bias: [dimension].
+        epsilon: is added to the variance.
+        times: for how many dimensions each stands; a dimension that stands for several is exactly 0,
+            and its gain and bias are the largest of them: [dimension].
     """
-    stream, width = x.stream, x.known.shape[1]
+    times = np.ones(len(gain)) if times is None else times
+    stream, width = x.stream, int(times.sum())
     low, high = x.box
-    means = x.range(np.full((width, 1), 1 / width))
+    means = x.range(np.full((len(gain), 1), 1 / width))
     mean_low, mean_high = means[0][:, 0], means[1][:, 0]
     farthest = np.maximum(np.abs(mean_low), np.abs(mean_high))
     nearest = np.where(mean_low * mean_high > 0, np.minimum(np.abs(mean_low), np.abs(mean_high)), 0.0)
@@ -272,13 +423,13 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     negative = np.maximum(x.error - low, 0).sum(axis=1)
     drift = mean_error(positive, negative, width) + 2 * UNIT * farthest
     shift = drift + np.minimum(
-        x.error.mean(axis=1), stream.spread_of_each(np.full_like(x.known, 1 / width))
+        x.error.sum(axis=1) / width, stream.spread_of_each(np.full_like(x.known, 1 / width))
     )
     middle = (low + high) / 2 - (mean_low + mean_high)[:, None] / 2
     half = (high - low) / 2 + (mean_high - mean_low)[:, None] / 2
     deviations = stream.spread_of_each(middle) + (stream.error * half).sum(axis=1)
-    deviations += (np.abs(middle) + half).sum(axis=1) * drift
-    square = np.square(x.error + shift[:, None]).mean(axis=1)
+    deviations += ((np.abs(middle) + half) @ times) * drift
+    square = np.square(x.error + shift[:, None]) @ times / width
     relative = (2 * deviations / width + square) / (least + epsilon) + (width + 6) * UNIT
     is_near = (least > 0) & (relative < 0.5)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -287,12 +438,6 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     factor = (largest + smallest) / 2
     apart = (largest - smallest) / 2 / factor
     scale = (1 + apart) * (1 + rounding) - 1
-    alone = ((np.abs(middle) + half) * (stream.box + drift[:, None])).mean(axis=1)
-    alone = (2 * alone + square) / (least + epsilon) + (width + 6) * UNIT
-    variance = (most + least) / 2 + epsilon
-    leading = Leading.of(stream, middle, half, variance, (most - least) / 2 / variance, alone)
-    if leading is not None:  # 1 / sqrt of the variance is `factor`, up to `apart`
-        leading = replace(leading, scale=leading.scale * (1 + apart) + apart * (1 + scale))
     linear = middle * factor[:, None] * gain
     half = half * factor[:, None] * np.abs(gain)
     size = x.size + farthest[:, None] + shift[:, None]
@@ -316,7 +461,7 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
         scale,
         factor,
         stream,
-        leading,
         sums=x,
         half=half,
+        width=width,
     )

@@ -72,6 +72,7 @@ class Model:
         self.wte, self.wpe, self.blocks = weights.wte, weights.wpe, weights.blocks
         self.ln_f, self.unembedding = weights.ln_f, weights.unembedding
         self.no_directions = Along(np.zeros((0, config.n_embd)))
+        self.times: Array | None = None  # for how many dimensions each stands
 
     def read_weights(
         self, config: Config, tensors: Mapping[str, Array], regime: Regime, *, is_exact: bool
@@ -94,12 +95,7 @@ class Model:
         if not self.config.has_norm:
             return sums_not_normed(x)
         gain, bias = (each.center for each in weights)
-        return layer_norm_of_sums(x, gain, bias, self.config.epsilon)
-
-    def behind_units(self, layer: int, x: NormedSums) -> Stream:
-        """The stream behind hidden units that read such sums, before the addition is rounded."""
-        block = self.blocks[layer]
-        return mlp(x, block.c_fc, block.mlp_out, activation=self.activation)
+        return layer_norm_of_sums(x, gain, bias, self.config.epsilon, self.times)
 
     def within(self, regime: Regime) -> Model:
         """The same weights in a regime that differs in how attention is computed."""
