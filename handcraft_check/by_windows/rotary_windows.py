@@ -211,8 +211,9 @@ class RotaryWindowModel(WindowModel):
     def _behind_units(self, layer: int, x: Divided) -> Stream:
         return self.model.behind_units(layer, x.normed)
 
-    def _logits(self, x: NormedSums) -> Bounded:
-        found = super()._logits(x)
+    def logits(self, x: NormedSums) -> Bounded:
+        """What is read of the last stream: [case, vocab_size]."""
+        found = super().logits(x)
         if not self.model.regime.is_half:
             return found
         return rounded(found.center - found.error, found.center + found.error, self.model.regime.steps)

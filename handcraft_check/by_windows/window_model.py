@@ -6,8 +6,8 @@ a set up to there holds for its parts. So each unit is on or off in most cases, 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,24 +24,10 @@ from handcraft_check.by_windows.sums import NormedSums, Part, Sums
 from handcraft_check.by_windows.windows import OWN, TokenSets, Window
 from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
 from handcraft_check.layers.model import Model
+from handcraft_check.layers.zeros import reads
 
 SIMILAR = 2.0**-12
 """Positions whose embeddings differ more in their norm, relatively, are not looked at together."""
-
-
-@dataclass(frozen=True, eq=False)
-class Ran:
-    """What the model makes of some cases.
-
-    Args:
-        cases: these.
-        logits: [case, vocab_size].
-        last: the normalized stream that is unembedded.
-    """
-
-    cases: Cases
-    logits: Bounded
-    last: NormedSums
 
 
 class WindowModel:
@@ -74,8 +60,8 @@ class WindowModel:
         self._read = [{} for _ in range(len(self.tables) + 1)]
         return np.arange(len(self.groups) - len(groups), len(self.groups))
 
-    def run(self, cases: Cases, most: int) -> Iterator[Ran]:
-        """The logits of some cases, of which each may become several.
+    def run(self, cases: Cases, most: int) -> tuple[Cases, Sums]:
+        """The last stream of some cases, of which each may become several.
 
         Args:
             cases: what positions and tokens there are.
@@ -87,11 +73,11 @@ class WindowModel:
         model, x = self.model, self._behind_heads(cases)
         for layer, block in enumerate(model.blocks):
             if layer:  # it has no heads, but what they add may have a bias
-                bias = block.heads.out.bias
-                is_finite = self._is_finite(layer, x)[:, None]
-                moved = replace(x.stream, center=np.where(is_finite, x.known + bias, np.nan))
-                x = self._added(Sums(x.parts, moved), bias != 0)
-            step, found, count = self._step(block.opening), [], 0
+                x = self._biased(x, block.ln_1, block.heads.out.bias)
+            if not any(reads(each).any() for each in (block.opening, block.c_fc)):  # nor units
+                x = self._biased(x, block.ln_2, block.mlp_out.bias)
+                continue
+            step, found, count = self.step(block.opening), [], 0
             for rows in in_steps(len(cases), step):
                 given = self, layer, cases.rows(rows), x.rows(rows).stream
                 for some in divided(*given, step, most - count):
@@ -100,11 +86,9 @@ class WindowModel:
             cases = joined([some for some, _ in found])
             x = self.sums(cases, streams_joined([stream for _, stream in found]))
             x = self._added(x, block.mlp_out.terms > 0)
-        for rows in in_steps(len(cases), self._step(model.unembedding)):
-            last = model.normed_sums(x.rows(rows), model.ln_f)
-            yield Ran(cases.rows(rows), self._logits(last), last)
+        return cases, x
 
-    def _step(self, matrix: Matrix) -> int:
+    def step(self, matrix: Matrix) -> int:
         """How many rows are looked at together where a matrix is read."""
         return max(1, CELLS // max(matrix.weight.shape))
 
@@ -113,7 +97,7 @@ class WindowModel:
         block = self.model.blocks[layer]
         return few_units(x.normed, x.open, block.c_fc, block.mlp_out, self.model.activation)
 
-    def _logits(self, x: NormedSums) -> Bounded:
+    def logits(self, x: NormedSums) -> Bounded:
         """What is read of the last stream: [case, vocab_size]."""
         return x.read(self.model.unembedding)[0]
 
@@ -128,11 +112,13 @@ class WindowModel:
             return [np.array([position]) for position in positions.tolist()]
         return _similar(self.found.places, positions)
 
-    def _is_finite(self, layer: int, x: Sums) -> Flags:
-        """Where LayerNorm in front of heads that are 0 surely is finite: [row]."""
-        gain, bias = (np.abs(each.center).max() for each in self.model.blocks[layer].ln_1)
-        fits = 2 * (np.sqrt(self.model.config.n_embd) * gain + bias) < LARGEST / 2
-        return np.asarray((x.size.max(axis=1) < 2.0**40) & fits)
+    def _biased(self, x: Sums, norm: tuple[Bounded, Bounded], bias: Array) -> Sums:
+        """The stream behind what reads nothing, and adds a bias; LayerNorm in front must be finite."""
+        gain, shift = (np.abs(each.center).max() for each in norm)
+        is_finite = x.size.max(axis=1) < 2.0**40
+        is_finite &= 2 * (np.sqrt(self.model.config.n_embd) * gain + shift) < LARGEST / 2
+        center = np.where(is_finite[:, None], x.known + bias, np.nan)
+        return self._added(Sums(x.parts, replace(x.stream, center=center)), bias != 0)
 
     def alternatives(self, atom: int, group: int, chosen: int) -> Ids:
         """The rows of an atom's table that a case allows."""

@@ -17,17 +17,18 @@ from handcraft_check.arithmetic.kinds import is_exact
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.by_cases.found import Found
-from handcraft_check.by_windows.cases import Cases, joined
+from handcraft_check.by_windows.cases import Cases, in_steps, joined
 from handcraft_check.by_windows.copies import copied
 from handcraft_check.by_windows.divided import apart
 from handcraft_check.by_windows.narrow import narrowed
 from handcraft_check.by_windows.rotary_windows import RotaryWindowModel, rotary_copies
-from handcraft_check.by_windows.window_model import Ran, WindowModel
+from handcraft_check.by_windows.sums import Sums
+from handcraft_check.by_windows.values import Values
+from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import TokenSets, UnfitError, WindowMeaning
 from handcraft_check.judged import Judge, Judged
-from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.layer_norm import Ids
 from handcraft_check.layers.model import Model
-from handcraft_check.program.answers import predicted
 from handcraft_check.program.domain import Domain
 from handcraft_check.program.meaning import Meaning
 
@@ -123,11 +124,9 @@ class _Kind:
         size = model.config.n_layer * max(1, max(len(model.unembedding.bias), inner) // LARGE)
         while len(waiting):
             self.log(f"positions {self.window.positions[0]}...: {len(waiting)} cases")
-            divided = [waiting.rows(np.arange(0))]
-            for ran in self.model.run(waiting, (budget - looked_at) // size):
-                looked_at += len(ran.cases) * size
-                divided.append(self._look(ran))
-            waiting = joined(divided)
+            cases, x = self.model.run(waiting, (budget - looked_at) // size)
+            looked_at += len(cases) * size
+            waiting = self._look(cases, x)
         return looked_at
 
     def context(self, cases: Cases, number: int) -> tuple[str, ...]:
@@ -151,44 +150,44 @@ class _Kind:
         everything = self.sets.number(np.arange(vocabulary))
         return Cases(groups, np.full((len(groups), self.atoms), everything))
 
-    def _look(self, ran: Ran) -> Cases:
-        """Keep the cases that are shown; the others, divided."""
-        cases = ran.cases
-        numbers = self.program.evaluate(self.window, self.sets, cases.chosen)
-        meant = predicted(
-            self.program.meaning, self.program.evaluator, numbers, np.ones(len(cases), dtype=bool)
-        )
-        judged = self._judged(ran, meant.answers)
+    def _look(self, cases: Cases, x: Sums) -> Cases:
+        """Keep the cases that are shown, behind all blocks; the others, divided."""
+        values = Values(self.program, self.window, self.sets, cases.chosen)
+        parts = [
+            self._judged(x.rows(rows), values.answers[rows])
+            for rows in in_steps(len(cases), self.model.step(self.model.model.unembedding))
+        ]
+        judged = Judged(*(np.concatenate(each) for each in zip(*parts, strict=True)))
         shown = (judged.margins > 0) & (judged.distances <= self.judge.within)
         self.done = joined([self.done, cases.rows(shown)])
         self.judged = self.judged.and_of(judged[shown])
-        if shown.all():
-            return cases.rows(~shown)
-        need = self.program.doubtful(numbers)
-        needed = {node: flags[~shown] for node, flags in need.items()}
-        return _Divider(self, cases.rows(~shown), needed).divided()
+        left = np.flatnonzero(~shown)
+        return _Divider(self, cases.rows(left), values.undecided(left)).divided()
 
-    def _judged(self, ran: Ran, answers: Ids) -> Judged:
-        """What surely holds of the logits of some cases."""
-        if not self.program.meaning.distributions:
-            margins = _margins(ran.logits, answers, self.token_ids)
-            return Judged(margins, np.zeros(len(margins)))
+    def _judged(self, x: Sums, answers: Ids) -> tuple[Array, Array]:
+        """What surely holds of the logits of some cases: margins and distances."""
         model = self.model.model
+        last = model.normed_sums(x, model.ln_f)
+        logits = self.model.logits(last)
+        if not self.program.meaning.distributions:
+            margins = _margins(logits, answers, self.token_ids)
+            return margins, np.zeros(len(margins))
 
         def differences(rows: Ids, token: int) -> Bounded:
             if not model.regime.is_half:
-                return model.difference_read(ran.last.rows(rows), token)
-            some = ran.logits[rows]
+                return model.difference_read(last.rows(rows), token)
+            some = logits[rows]
             error = some.error[:, token, None] + some.error
             return Bounded(some.center[:, token, None] - some.center, error)
 
-        return self.judge.judged(ran.logits, answers, differences)
+        found = self.judge.judged(logits, answers, differences)
+        return found.margins, found.distances
 
 
 class _Divider:
     """Divides cases that cannot be shown as they are, although no hidden unit divides them further."""
 
-    def __init__(self, kind: _Kind, cases: Cases, needed: dict[int, Flags]) -> None:
+    def __init__(self, kind: _Kind, cases: Cases, needed: Sequence[Sequence[int]]) -> None:
         self.kind, self.cases, self.needed = kind, cases, needed
         self.model, self.sets = kind.model, kind.sets
 
@@ -214,11 +213,11 @@ class _Divider:
             middle = len(positions) // 2
             for number in self.model.add([positions[:middle], positions[middle:]]).tolist():
                 parts.append(Cases(np.full(len(rows), number), self.cases.chosen[rows]))
-        return joined(parts)
+        return joined([self.cases.rows(np.arange(0)), *parts])
 
     def _by_meaning(self, row: int, open_: Sequence[int]) -> tuple[int, Sequence[Ids]] | None:
         """Tokens apart that the program treats differently, where it may mean several answers."""
-        nodes = [node for node, flags in self.needed.items() if flags[row]]
+        nodes = self.needed[row]
         best: tuple[int, Sequence[Ids]] | None = None
         for atom in open_:
             codes = self.kind.program.distinguished(self.kind.window, nodes, atom)

@@ -1,0 +1,158 @@
+"""What a program of windows means on many cases, in which nearly all of its rules do not fire.
+
+A thousand rules fire after a thousand windows. So a node of the program has one value in nearly all
+cases, which is computed once, and others in few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from functools import cached_property
+
+import numpy as np
+
+from handcraft_check.by_cases.states import combinations
+from handcraft_check.by_windows.mostly import NONE, Mostly, Seen, codes_by_set, united
+from handcraft_check.by_windows.windows import OWN, TokenSets, Window, WindowMeaning
+from handcraft_check.layers.layer_norm import Ids
+from handcraft_check.program.evaluate import results_of, value_of
+from handcraft_check.program.nodes import Node
+from handcraft_check.program.sets import Set, is_one
+
+TERMS = 4
+"""Sums of more terms are computed term by term."""
+
+
+class Values:
+    """The sets of values of all nodes that depend on tokens, in some cases.
+
+    Args:
+        program: what is meant.
+        window: the kind of the position.
+        sets: sets of tokens, places in the vocabulary.
+        chosen: which of them each atom may be: [row, atom].
+    """
+
+    def __init__(self, program: WindowMeaning, window: Window, sets: TokenSets, chosen: Ids) -> None:
+        self.program, self.window, self.count = program, window, len(chosen)
+        self.evaluator = program.evaluator
+        self.numbers: dict[int, Mostly] = {}
+        self._results: dict[Hashable, Set] = {}
+        seen = [Seen.of(sets, chosen[:, atom]) for atom in range(chosen.shape[1])]
+        for number in self.evaluator.needed:
+            node, listed = self.evaluator.nodes[number], self.evaluator.sets[number]
+            base, atom = program.base(number), OWN
+            if base is not None and base in window.reads:
+                atom = window.reads[base]
+            if number in window.values:
+                self.numbers[number] = Mostly.always(listed.number((window.values[number],)))
+            elif base is not None and atom < 0:
+                value = self.evaluator.nodes[base].default
+                if base != number and value is not None:
+                    value = value_of(node, (value,))
+                self.numbers[number] = Mostly.always(listed.number((value,)))
+            elif base is not None:
+                self.numbers[number] = self._of_tokens(number, base, seen[atom])
+            elif number not in program.at_positions:
+                self.numbers[number] = self._pointwise(number, node)
+
+    def _of_tokens(self, number: int, base: int, seen: Seen) -> Mostly:
+        """The sets of values of a function of one token."""
+        column, listed = self.program.column(number, base), self.evaluator.sets[number]
+        common, others = column.common
+        rest = listed.number((column.values[common],))
+        sets, kinds, which = codes_by_set(seen, column.codes, common, others)
+        numbers = np.array(
+            [listed.number(column.values[code] for code in kind.tolist()) for kind in kinds],
+            dtype=np.int64,
+        )
+        return seen.numbered(rest, sets, numbers[which])
+
+    def _pointwise(self, number: int, node: Node) -> Mostly:
+        """The sets of values of a node that reads others at its own position."""
+        listed, read = self.evaluator.sets[number], [self.numbers[each] for each in node.of]
+        rows = united(*(each.rows for each in read))
+        if len(node.of) > TERMS:
+            every = {
+                each: np.append(one.at(rows), one.rest) for each, one in zip(node.of, read, strict=True)
+            }
+            found = self.evaluator.pointwise(node, every, listed)
+            return Mostly.of(int(found[-1]), rows, found[:-1])
+        columns = [np.append(one.at(rows), one.rest) for one in read]
+        first, places = combinations(*columns)
+        numbers = []
+        for row in zip(*(column[first].tolist() for column in columns), strict=True):
+            given = [
+                self.evaluator.sets[each].listed[code] for each, code in zip(node.of, row, strict=True)
+            ]
+            numbers.append(listed.number(self._result(node, given)))
+        found = np.array(numbers, dtype=np.int64)[places]
+        return Mostly.of(int(found[-1]), rows, found[:-1])
+
+    def _result(self, node: Node, given: list[Set]) -> Set:
+        """What a node may be; sums and thresholds of a kind occur in thousands of rules."""
+        if node.op not in ("sum", "at_least"):
+            return frozenset(results_of(node, given))
+        key = (node.op, node.number, node.factors, *given)
+        if key not in self._results:
+            self._results[key] = frozenset(results_of(node, given))
+        return self._results[key]
+
+    @cached_property
+    def answers(self) -> Ids:
+        """What the first rule that fires predicts, as `handcraft_check.program.answers` does: [row]."""
+        meaning = self.program.meaning
+        places = {token: i for i, token in enumerate(meaning.vocabulary)}
+        found, is_open = np.full(self.count, -1), np.ones(self.count, dtype=bool)
+        for rule in meaning.rules:
+            if rule.flag is None:
+                fires = np.flatnonzero(is_open)
+                is_open[:] = False
+            else:
+                flag, sets = self.numbers[rule.flag], self.evaluator.sets[rule.flag]
+                rows = flag.where(~sets.flags(lambda v: v == {False}), self.count)
+                rows = rows[is_open[rows]]
+                is_open[rows] = False
+                fires = rows[sets.flags(lambda v: v == {True})[flag.at(rows)]]
+            if rule.token is None:
+                found[fires] = len(places) + rule.distribution
+            elif len(fires):
+                numbers = self.numbers[rule.token].at(fires)
+                for number in np.unique(numbers).tolist():
+                    values = self.evaluator.sets[rule.token].listed[number]
+                    place = places.get(next(iter(values)), -1) if is_one(values) else -1
+                    found[fires[numbers == number]] = place
+        return found
+
+    def undecided(self, rows: Ids) -> list[list[int]]:
+        """The nodes that have several values, and leave the flag or the token of a rule undecided.
+
+        As `handcraft_check.program.undecided` finds them.
+
+        Args:
+            rows: these are looked at, in order.
+
+        Returns:
+            For each of these rows, its nodes.
+        """
+        evaluator = self.evaluator
+        need = {root: self._several(root, rows) for root in self.program.roots}
+        found: list[list[int]] = [[] for _ in rows]
+        for number in reversed(evaluator.needed):
+            here, node = need.get(number, NONE), evaluator.nodes[number]
+            if not len(here):
+                continue
+            for place in np.searchsorted(rows, here).tolist():
+                found[place].append(number)
+            for read in (node.here | node.elsewhere) & self.numbers.keys():
+                several = self._several(read, here)
+                if node.op == "choice" and node.of.count(read) == 1 and read != node.of[0]:
+                    flag = node.of[0]
+                    other = evaluator.sets[flag].flags(frozenset({read != node.of[1]}).__eq__)
+                    several = several[~other[self.numbers[flag].at(several)]]
+                need[read] = united(need.get(read, NONE), several)
+        return found
+
+    def _several(self, number: int, rows: Ids) -> Ids:
+        """The rows in which a node has several values."""
+        return rows[~self.evaluator.sets[number].single[self.numbers[number].at(rows)]]
