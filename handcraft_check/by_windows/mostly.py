@@ -72,6 +72,17 @@ def united(*rows: Ids) -> Ids:
     return every[np.concatenate([[True], every[1:] != every[:-1]])]
 
 
+def shared(*rows: Ids) -> Ids:
+    """The rows that are in each of several, all of them in order; none of none."""
+    found, *others = sorted(rows, key=len) or [NONE]
+    for each in others:
+        if not len(found):
+            break
+        places = np.minimum(np.searchsorted(each, found), len(each) - 1)
+        found = found[each[places] == found]
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Seen:
     """The sets of tokens that rows allow, each once.

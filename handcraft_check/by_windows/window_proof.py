@@ -30,7 +30,7 @@ from handcraft_check.judged import Judge, Judged
 from handcraft_check.layers.layer_norm import Ids
 from handcraft_check.layers.model import Model
 from handcraft_check.program.domain import Domain
-from handcraft_check.program.meaning import Meaning
+from handcraft_check.program.meaning import Meaning, Rule
 
 LARGE = 1 << 12
 """A case counts once for each block, and for each time a model has so many tokens or hidden units."""
@@ -120,13 +120,14 @@ class _Kind:
             UnfitError: it cannot be shown in this way.
         """
         waiting, looked_at, model = self._first(), 0, self.model.model
+        rules: Sequence[Rule] = self.program.meaning.rules
         inner = max(len(block.opening.bias) for block in model.blocks)
         size = model.config.n_layer * max(1, max(len(model.unembedding.bias), inner) // LARGE)
         while len(waiting):
             self.log(f"positions {self.window.positions[0]}...: {len(waiting)} cases")
             cases, x = self.model.run(waiting, (budget - looked_at) // size)
             looked_at += len(cases) * size
-            waiting = self._look(cases, x)
+            waiting, rules = self._look(cases, x, rules)
         return looked_at
 
     def context(self, cases: Cases, number: int) -> tuple[str, ...]:
@@ -150,9 +151,18 @@ class _Kind:
         everything = self.sets.number(np.arange(vocabulary))
         return Cases(groups, np.full((len(groups), self.atoms), everything))
 
-    def _look(self, cases: Cases, x: Sums) -> Cases:
-        """Keep the cases that are shown, behind all blocks; the others, divided."""
-        values = Values(self.program, self.window, self.sets, cases.chosen)
+    def _look(self, cases: Cases, x: Sums, rules: Sequence[Rule]) -> tuple[Cases, Sequence[Rule]]:
+        """Keep the cases that are shown, behind all blocks; the others, divided.
+
+        Args:
+            cases: these.
+            x: the last stream.
+            rules: those that may fire.
+
+        Returns:
+            What is left, and the rules that may fire there.
+        """
+        values = Values(self.program, self.window, self.sets, cases.chosen, rules)
         parts = [
             self._judged(x.rows(rows), values.answers[rows])
             for rows in in_steps(len(cases), self.model.step(self.model.model.unembedding))
@@ -162,7 +172,8 @@ class _Kind:
         self.done = joined([self.done, cases.rows(shown)])
         self.judged = self.judged.and_of(judged[shown])
         left = np.flatnonzero(~shown)
-        return _Divider(self, cases.rows(left), values.undecided(left)).divided()
+        divider = _Divider(self, cases.rows(left), values.undecided(left))
+        return divider.divided(), values.open_rules(left)
 
     def _judged(self, x: Sums, answers: Ids) -> tuple[Array, Array]:
         """What surely holds of the logits of some cases: margins and distances."""

@@ -6,6 +6,7 @@ kinds, and all of one kind mean the same function of the tokens in their windows
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -152,6 +153,7 @@ class WindowMeaning:
         self.roots = set(roots)
         read = {each for i in self.mixed for each in meaning.nodes[i].of} | self.roots
         self.exposed = sorted(read & self.at_positions.keys())
+        self.conjunctions = self._conjunctions()
 
     def windows(self, winners: Ids) -> list[Window]:
         """The kinds of positions.
@@ -182,6 +184,26 @@ class WindowMeaning:
                     {node: self.at_positions[node][positions[0]] for node in self.exposed},
                 )
             )
+        return found
+
+    def _conjunctions(self) -> dict[int, tuple[int, ...]]:
+        """The nodes that say whether all of several flags hold, and these.
+
+        Such a node is a threshold of a sum of flags that nobody else reads, and that is as large as
+        there are flags.
+        """
+        nodes, found = self.meaning.nodes, {}
+        readers = Counter(
+            each for i in self.evaluator.needed for each in nodes[i].here | nodes[i].elsewhere
+        )
+        for number in self.mixed:
+            node = nodes[number]
+            read = nodes[node.of[0]] if node.op == "at_least" else node
+            is_whole = read.op == "sum" and node.number == len(read.of) == len(set(read.of))
+            is_whole &= read.number == 0 and set(read.factors) == {1}
+            is_alone = is_whole and node.of[0] not in self.roots and readers[node.of[0]] == 1
+            if is_alone and all(nodes[each].kind == "flag" for each in read.of):
+                found[number] = read.of
         return found
 
     def base(self, number: int) -> int | None:
