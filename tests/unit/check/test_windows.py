@@ -14,6 +14,7 @@ from handcraft import Program, Prompts, compile_program, lookup, predict, save
 from handcraft_check.attempts import attempted
 from handcraft_check.by_windows import window_proof
 from handcraft_check.by_windows.copies import copied
+from handcraft_check.by_windows.narrow import narrowed
 from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.window_proof import _Kind, prove_windows
 from handcraft_check.by_windows.windows import TokenSets, UnfitError, WindowMeaning
@@ -58,12 +59,14 @@ def test_every_text_is_in_a_case_with_no_larger_margin(program, outright, tmp_pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(window_proof, "OUTRIGHT", outright)
         meaning = WindowMeaning(claim.meaning, claim.domain.length)
-        heads = copied(claim.model, claim.token_ids, claim.domain.length)
-        sets = TokenSets(len(claim.token_ids))
+        count, length = len(claim.token_ids), claim.domain.length
+        narrow = narrowed(claim.model, claim.token_ids, length, merges=True)
+        heads = copied(narrow, np.arange(count), length)
+        sets = TokenSets(count)
         kinds = {}
         for window in meaning.windows(heads.winners):
-            model = WindowModel(claim.model, heads, window, sets)
-            kind = _Kind(meaning, model, claim.token_ids, lambda text: None)
+            model = WindowModel(narrow, heads, window, sets)
+            kind = _Kind(meaning, model, np.arange(count), lambda text: None)
             kind.run(1 << 15)
             kinds.update({int(position): kind for position in window.positions})
     for some in texts(claim):
