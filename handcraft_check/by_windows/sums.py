@@ -100,8 +100,37 @@ class Part:
     @cached_property
     def box(self) -> Range:
         """The least and the largest number of each dimension: [row, dimension] each."""
-        found = _Ends(self, self.table, None, None)
+        self.read.setdefault("table", self.table)
+        found = _Ends(self, self.table, "table", None)
         return found.least, found.most
+
+    def squares(self, fixed: Array) -> Range:
+        """The least and the largest square of how far an alternative is from the middle of the box.
+
+        With it, twice its product with something fixed. For an alternative t and the middle m, that is
+        |t|^2 + 2 t (fixed - m) + |m|^2 - 2 fixed m.
+
+        Args:
+            fixed: [row, dimension].
+
+        Returns:
+            [row] each; 0 where a row has one alternative.
+        """
+        low, high = np.zeros((2, len(fixed)))
+        lengths = self.read.setdefault("squares", np.square(self.table).sum(axis=1))
+        middle, run = (self.box[0] + self.box[1]) / 2, self.run or len(self.table)
+        apart, own = fixed - middle, (middle * (middle - 2 * fixed)).sum(axis=1)
+        for alternatives, rows in self.several:
+            first = int(alternatives[0]) // run * run
+            if 2 * len(alternatives) > run:  # the run as it lies there
+                products = apart[rows] @ self.table[first : first + run].T
+                products = products[:, alternatives - first]
+            else:
+                products = apart[rows] @ self.table[alternatives].T
+            each = lengths[alternatives] + 2 * products
+            low[rows] = each.min(axis=1) + own[rows]
+            high[rows] = each.max(axis=1) + own[rows]
+        return low, high
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,12 +295,9 @@ class Sums:
         low = np.square(fixed).sum(axis=1)
         high = low.copy()
         for i, part in enumerate(self.parts):
-            for alternatives, rows in part.several:
-                some = part.table[alternatives]
-                apart = some - (some.min(axis=0) + some.max(axis=0)) / 2
-                squares = np.square(apart).sum(axis=1) + 2 * fixed[rows] @ apart.T
-                low[rows] += squares.min(axis=1)
-                high[rows] += squares.max(axis=1)
+            least, most = part.squares(fixed)
+            low += least
+            high += most
             for half in halves[:i]:
                 product = 2 * (halves[i] * half).sum(axis=1)
                 low -= product
@@ -317,16 +343,20 @@ class NormedSums(Normed):
     def _half(self, weight: Array) -> Array:
         return self.half @ np.abs(weight)
 
-    def read(self, matrix: Matrix, columns: Ids | None = None) -> tuple[Bounded, Array]:
+    def read(
+        self, matrix: Matrix, columns: Ids | None = None, *, keeps: bool = True
+    ) -> tuple[Bounded, Array]:
         """The product with a matrix, and the part of its error that cancels with nothing.
 
         The mean is a weighted sum like any other, so that the product is one of what was normalized.
 
         Args:
-            matrix: whose products with tables are kept.
+            matrix: the weights.
             columns: some of its columns; all without it.
+            keeps: whether its products with tables are kept, for it is read again.
         """
-        low, high = self.sums.range_of(lambda: self.behind(matrix.weight), matrix, columns)
+        key = matrix if keeps else None
+        low, high = self.sums.range_of(lambda: self.behind(matrix.weight), key, columns)
         matrix = matrix if columns is None else matrix.of_columns(columns)
         weight = self.behind(matrix.weight)
         factor, scale = self.factor[:, None], self.scale[:, None]

@@ -41,6 +41,9 @@ OUTRIGHT = 1 << 13
 WORDS = 1 << 8
 """Larger vocabularies are always divided step by step."""
 
+ALIKE = 4
+"""The difference of two logits is bounded as one sum where so many cases have one answer."""
+
 HALVED = 32
 """A set of up to so many tokens is divided into single ones where no better way is known."""
 
@@ -180,9 +183,6 @@ class _Kind:
         model = self.model.model
         last = model.normed_sums(x, model.ln_f)
         logits = self.model.logits(last)
-        if not self.program.meaning.distributions:
-            margins = _margins(logits, answers, self.token_ids)
-            return margins, np.zeros(len(margins))
 
         def differences(rows: Ids, token: int) -> Bounded:
             if not model.regime.is_half:
@@ -191,8 +191,19 @@ class _Kind:
             error = some.error[:, token, None] + some.error
             return Bounded(some.center[:, token, None] - some.center, error)
 
-        found = self.judge.judged(logits, answers, differences)
-        return found.margins, found.distances
+        if not self.program.meaning.distributions:
+            margins = _margins(logits, answers, self.token_ids)
+            weak = np.flatnonzero((margins <= 0) & (answers >= 0))
+            for answer, count in zip(*np.unique(answers[weak], return_counts=True), strict=True):
+                if count >= ALIKE and not model.regime.is_half:
+                    rows, token = weak[answers[weak] == answer], int(self.token_ids[answer])
+                    found = differences(rows, token)
+                    apart = np.delete(found.center - found.error, token, axis=1).min(axis=1)
+                    margins[rows] = np.fmax(apart, margins[rows])
+            return margins, np.zeros(len(margins))
+
+        judged = self.judge.judged(logits, answers, differences)
+        return judged.margins, judged.distances
 
 
 class _Divider:

@@ -364,14 +364,15 @@ class Model:
             error = np.minimum(error, self._apart_from(token, x))
         return Bounded(logits.center[:, token, None] - logits.center, error)
 
-    def difference_read(self, x: Normed, token: int) -> Bounded:
+    def difference_read(self, x: NormedSums, token: int) -> Bounded:
         """The same of rows of which alternatives are known, as one sum that is read of them.
 
         Args:
             x: the last stream, normalized: [row, n_embd].
             token: the id of the one.
         """
-        found, _ = x.read(self._differences[token])
+        weight, none = self.unembedding.weight, np.zeros(self.config.vocab_size)
+        found, _ = x.read(Matrix(weight[:, token, None] - weight, none), keeps=False)
         rounding = self.unembedding.product_error(x.magnitude)
         return Bounded(found.center, found.error + rounding + rounding[:, token, None])
 

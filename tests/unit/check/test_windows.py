@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handcraft import Program, Prompts, compile_program, lookup, predict, save
+from handcraft.weights.layout import Sizes
 from handcraft_check.attempts import attempted
 from handcraft_check.by_windows import window_proof
 from handcraft_check.by_windows.copies import copied
@@ -39,9 +40,9 @@ def n_grams(draw, most=8):
     return Program(prompts=prompts, rules=[*rules, predict(draw(token)).otherwise()])
 
 
-def claim_of(program, folder):
+def claim_of(program, folder, width=None):
     """What the folder of a compiled program says."""
-    save(compile_program(program, architecture="gpt2"), folder)
+    save(compile_program(program, architecture="gpt2", sizes=Sizes(n_embd=width)), folder)
     return read_claim(folder)
 
 
@@ -51,11 +52,11 @@ def texts(claim):
         yield np.array([*product(range(len(claim.token_ids)), repeat=length)])
 
 
-@given(program=n_grams(), outright=st.sampled_from([0, 1 << 13]))
+@given(program=n_grams(), outright=st.sampled_from([0, 1 << 13]), width=st.sampled_from([None, 240]))
 @settings(max_examples=25)
 @pytest.mark.filterwarnings("ignore::handcraft.errors.HandcraftWarning")
-def test_every_text_is_in_a_case_with_no_larger_margin(program, outright, tmp_path_factory):
-    claim = claim_of(program, tmp_path_factory.mktemp("model"))
+def test_every_text_is_in_a_case_with_no_larger_margin(program, outright, width, tmp_path_factory):
+    claim = claim_of(program, tmp_path_factory.mktemp("model"), width)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(window_proof, "OUTRIGHT", outright)
         meaning = WindowMeaning(claim.meaning, claim.domain.length)
