@@ -10,7 +10,8 @@ import numpy as np
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import LARGEST, TINY, UNIT, Bounded, product_error
 from handcraft_check.arithmetic.stream import Stream
-from handcraft_check.by_windows.sums import Part, Sums
+from handcraft_check.by_windows.parts import Part
+from handcraft_check.by_windows.sums import Sums
 from handcraft_check.by_windows.windows import UnfitError
 from handcraft_check.layers.attention import softmax
 from handcraft_check.layers.layer_norm import Flags, Ids

@@ -98,7 +98,7 @@ def few_units(x: NormedSums, open_: Open, up: Matrix, down: Matrix, activation: 
         normed = x.rows(these)
         found = mlp(
             normed, up.of_columns(columns), down.of_rows(columns), activation=activation,
-            read=normed.read(up, columns),
+            known=normed.read(up, columns),
         )  # fmt: skip
         center[these], error[these] = found.center, found.tight().error
     return Stream.of(Bounded(center, error))

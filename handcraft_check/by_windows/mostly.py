@@ -69,7 +69,7 @@ def united(*rows: Ids) -> Ids:
     if len(some) < 2:
         return some[0] if some else NONE
     every = np.sort(np.concatenate(some), kind="stable")
-    return every[np.concatenate([[True], every[1:] != every[:-1]])]
+    return np.asarray(every[np.concatenate([[True], every[1:] != every[:-1]])])
 
 
 def shared(*rows: Ids) -> Ids:
@@ -135,7 +135,7 @@ class Seen:
 def _runs(firsts: Ids, counts: Ids) -> Ids:
     """So many numbers from each first one on, one run behind the other."""
     before = np.cumsum(counts) - counts
-    return np.arange(int(counts.sum())) + np.repeat(firsts - before, counts)
+    return np.asarray(np.arange(int(counts.sum())) + np.repeat(firsts - before, counts))
 
 
 def codes_by_set(seen: Seen, codes: Ids, common: int, others: Ids) -> tuple[Ids, Sequence[Ids], Ids]:

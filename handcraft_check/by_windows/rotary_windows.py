@@ -26,12 +26,14 @@ from handcraft_check.by_cases.states import hull
 from handcraft_check.by_windows.cases import Cases
 from handcraft_check.by_windows.copies import CELLS, COPIED, Copied
 from handcraft_check.by_windows.divided import Divided
+from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.rms_norm_of_sums import are_numbers
-from handcraft_check.by_windows.sums import NormedSums, Part, Sums
+from handcraft_check.by_windows.sums import NormedSums, Sums
 from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import OWN, UnfitError
 from handcraft_check.layers.attention import clear_winners, softmax
 from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.llama import Llama
 from handcraft_check.layers.model import Model
 
 BEGIN = -1
@@ -209,6 +211,7 @@ class RotaryWindowModel(WindowModel):
         return []
 
     def _behind_units(self, layer: int, x: Divided) -> Stream:
+        assert isinstance(self.model, Llama)
         return self.model.behind_units(layer, x.normed)
 
     def logits(self, x: NormedSums) -> Bounded:

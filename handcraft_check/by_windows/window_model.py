@@ -20,7 +20,8 @@ from handcraft_check.by_windows.cases import Cases, in_steps, joined
 from handcraft_check.by_windows.copies import CELLS, Copied, values_copied
 from handcraft_check.by_windows.divided import Divided, divided
 from handcraft_check.by_windows.few_units import few_units
-from handcraft_check.by_windows.sums import NormedSums, Part, Sums
+from handcraft_check.by_windows.parts import Part
+from handcraft_check.by_windows.sums import NormedSums, Sums
 from handcraft_check.by_windows.windows import OWN, TokenSets, Window
 from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
 from handcraft_check.layers.model import Model
@@ -90,7 +91,7 @@ class WindowModel:
 
     def step(self, matrix: Matrix) -> int:
         """How many rows are looked at together where a matrix is read."""
-        return max(1, CELLS // max(matrix.weight.shape))
+        return max(1, CELLS // int(max(matrix.weight.shape)))
 
     def _behind_units(self, layer: int, x: Divided) -> Stream:
         """The stream behind hidden units, before the addition is rounded."""

@@ -18,11 +18,12 @@ from handcraft import Program, compile_program, predict, save
 from handcraft.weights.layout import Sizes
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
-from handcraft_check.by_windows import sums as sums_of
+from handcraft_check.by_windows import parts as parts_of
 from handcraft_check.by_windows.few_units import Open, few_units
 from handcraft_check.by_windows.mostly import Mostly, shared, united
 from handcraft_check.by_windows.narrow import narrowed
-from handcraft_check.by_windows.sums import Part, Sums, layer_norm_of_sums
+from handcraft_check.by_windows.parts import Part
+from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums
 from handcraft_check.by_windows.values import Values
 from handcraft_check.by_windows.windows import TokenSets, WindowMeaning
 from handcraft_check.claim import read_claim
@@ -98,8 +99,8 @@ def test_ends_of_sets_in_the_order_of_values(rng, groups):
     chosen = len(table) + np.concatenate([rng.permutation(12), rng.integers(12, size=3)])
     weight, columns = rng.normal(size=(3, out)), np.sort(rng.permutation(out)[:2])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sums_of, "RANKED", int(rng.integers(1, 40)))
-        patch.setattr(sums_of, "FEW", 0)
+        patch.setattr(parts_of, "RANKED", int(rng.integers(1, 40)))
+        patch.setattr(parts_of, "FEW", 0)
         part = Part(table, sets, chosen, run=run)
         values = part.product(lambda: weight, "key")
         for some in (None, columns):
