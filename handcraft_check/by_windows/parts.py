@@ -17,7 +17,8 @@ KEPT_UP_TO = 1 << 25
 """Products of a table and a matrix with more numbers are made again where they are read again."""
 
 RANKED = 64
-"""How many of the least and of the largest values of a column are kept in order."""
+"""How many of the least and of the largest values of a column are kept in order, and how many rows of
+large sets are multiplied at once."""
 
 FEW = 8
 """Values are not put in order for so few large sets."""
@@ -113,17 +114,24 @@ class Part:
         lengths = self.read.setdefault("squares", np.square(self.table).sum(axis=1))
         middle, run = (self.box[0] + self.box[1]) / 2, self.run or len(self.table)
         apart, own = fixed - middle, (middle * (middle - 2 * fixed)).sum(axis=1)
+        waiting: dict[int, list[tuple[Ids, int]]] = {}
         for alternatives, rows in self.several:
             first = int(alternatives[0]) // run * run
-            if 2 * len(alternatives) > run:  # the run as it lies there
-                products = apart[rows] @ self.table[first : first + run].T
-                products = products[:, alternatives - first]
-            else:
-                products = apart[rows] @ self.table[alternatives].T
-            each = lengths[alternatives] + 2 * products
-            low[rows] = each.min(axis=1) + own[rows]
-            high[rows] = each.max(axis=1) + own[rows]
-        return low, high
+            if 2 * len(alternatives) > run:
+                waiting.setdefault(first, []).extend((alternatives, row) for row in rows.tolist())
+                continue
+            each = lengths[alternatives] + 2 * apart[rows] @ self.table[alternatives].T
+            low[rows], high[rows] = each.min(axis=1), each.max(axis=1)
+        for first, large in waiting.items():
+            of_run, squares = self.table[first : first + run].T, lengths[first : first + run]
+            for start in range(0, len(large), RANKED):
+                some = large[start : start + RANKED]
+                every = squares + 2 * apart[[row for _, row in some]] @ of_run
+                for (alternatives, row), each in zip(some, every, strict=True):
+                    inside = each[alternatives - first]
+                    low[row], high[row] = inside.min(), inside.max()
+        is_several = self.chosen >= len(self.table)
+        return low + np.where(is_several, own, 0.0), high + np.where(is_several, own, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -128,7 +128,7 @@ class Values:
         numbers = []
         for row in zip(*(column[first].tolist() for column in columns), strict=True):
             given = [each[code] for each, code in zip(sets, row, strict=True)]
-            may, must = all(True in each for each in given), all(each == {True} for each in given)
+            may, must = {False} not in given, all(each == {True} for each in given)
             numbers.append(listed.number(((True,) if must else (True, False)) if may else (False,)))
         found = np.array(numbers, dtype=np.int64)[places]
         return Mostly.of(int(found[-1]), rows, found[:-1])
