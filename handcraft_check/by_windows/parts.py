@@ -89,7 +89,21 @@ class Part:
 
     def ends(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> _Ends:
         """What weighted sums may be, as for `product`."""
-        return _Ends(self, self.product(weight, key, columns), key, columns)
+        made = None if key in self.read else weight()
+        if made is None or (key is not None and len(self.table) * made.shape[1] <= KEPT_UP_TO):
+            return _Ends(self, self.product(weight, key, columns), key, columns)
+        used = self._used()
+        return _Ends(used, used.product(weight, None, columns), None, columns)
+
+    def _used(self) -> Part:
+        """The same rows, of a table that only has the alternatives that one of them allows."""
+        count, several = len(self.table), self.several
+        single = self.chosen[self.chosen < count]
+        used = np.unique(np.concatenate([single, *(each for each, _ in several)]))
+        chosen = np.searchsorted(used, self.chosen)
+        for number, (_, rows) in enumerate(several):
+            chosen[rows] = len(used) + number
+        return Part(self.table[used], [np.searchsorted(used, each) for each, _ in several], chosen)
 
     @cached_property
     def box(self) -> Range:
