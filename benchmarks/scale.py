@@ -2,10 +2,10 @@
 
 36,864 rules, one for each of the 3,072 hidden units of 12 blocks, predict a word after two words, all
 pairs different, over 1,000 made-up words. They are drawn from a seed and written as a rule file, which
-is read and compiled in the shape of GPT-2 small and written as a Hugging Face repository. An unmodified
-`GPT2LMHeadModel` then answers every rule as a prompt; rules behind random words; and contexts that
-match none. What is right is looked up in the pairs as they were drawn, without handcraft. Needs torch
-and transformers.
+is read and compiled in the shape of GPT-2 small and written as a Hugging Face repository. The checker
+proves it from its files. An unmodified `GPT2LMHeadModel` then answers every rule as a prompt; rules
+behind random words; and contexts that match none. What is right is looked up in the pairs as they were
+drawn, without handcraft. Needs torch and transformers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from measuring import answer, measured, peak_memory, print_table
+from measuring import answer, measured, peak_memory, print_table, verdict_in_words
 
 RULES, WORDS = 36_864, 1_000
 SHAPE = "gpt2-small"
@@ -75,6 +75,21 @@ def build(rules: int, words: int) -> dict[str, Any]:
         "s to compile": made - read,
         "s to save": time.perf_counter() - made,
         "MB to compile": held,
+    }
+
+
+def prove() -> dict[str, Any]:
+    """What the checker proves of the repository."""
+    from handcraft_check.prove import prove
+
+    start = time.process_time()
+    verdict = prove(FOLDER / "model")
+    return {
+        "verdict": verdict.word,
+        "reason": verdict.reason,
+        "cases": verdict.cases,
+        "margin": verdict.margin,
+        "s": time.process_time() - start,
     }
 
 
@@ -145,6 +160,7 @@ def wrong_and_margin(model: Any, contexts: Iterable[list[int]], pairs: Pairs) ->
 def main(rules: int, words: int) -> None:
     """Print both tables."""
     made: Any = measured(__file__, "build", rules, words)
+    proved: Any = measured(__file__, "prove")
     judged: Any = measured(__file__, "judge", rules, words)
     print_table(
         ["rules", "words", "blocks", "width", "hidden units", "parameters", "not 0", "s to read",
@@ -153,6 +169,11 @@ def main(rules: int, words: int) -> None:
           f"{judged['parameters']:,}", f"{made['nonzero']:,}", f"{made['s to read']:.1f}",
           f"{made['s to compile']:.1f}", str(made["MB to compile"]), f"{made['s to save']:.0f}",
           str(made["peak MB"])]],
+    )  # fmt: skip
+    print_table(
+        ["verdict", "cases", "proved margin", "s", "peak MB"],
+        [[verdict_in_words(proved), f"{proved['cases']:,}", f"{proved['margin']:.4f}",
+          f"{proved['s']:.0f}", str(proved["peak MB"])]],
     )  # fmt: skip
     print_table(
         ["in transformers", "dtype", "tried", "wrong", "smallest margin in nats"],
@@ -165,7 +186,7 @@ def main(rules: int, words: int) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and sys.argv[1] in ("build", "judge"):
-        answer({"build": build, "judge": judge}, sys.argv[1:])
+    if len(sys.argv) > 1 and sys.argv[1] in ("build", "prove", "judge"):
+        answer({"build": build, "prove": prove, "judge": judge}, sys.argv[1:])
     else:
         main(*map(int, sys.argv[1:3])) if len(sys.argv) > 2 else main(RULES, WORDS)

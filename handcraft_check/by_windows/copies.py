@@ -10,7 +10,8 @@ import numpy as np
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import LARGEST, TINY, UNIT, Bounded, product_error
 from handcraft_check.arithmetic.stream import Stream
-from handcraft_check.by_windows.sums import Part, Sums
+from handcraft_check.by_windows.parts import Part
+from handcraft_check.by_windows.sums import Sums
 from handcraft_check.by_windows.windows import UnfitError
 from handcraft_check.layers.attention import softmax
 from handcraft_check.layers.layer_norm import Flags, Ids
@@ -103,7 +104,7 @@ def values_copied(model: Model, found: Copied, groups: Sequence[Ids]) -> tuple[A
         be off, [group, dimension].
     """
     count, vocabulary = len(groups), len(found.tokens)
-    width, matrix = model.config.n_embd, model.blocks[0].heads.out
+    width, matrix = model.wte.center.shape[1], model.blocks[0].heads.out
     heads, size = model.blocks[0].heads.count, model.blocks[0].heads.moved
     written = np.zeros((count, heads, vocabulary, width))
     error = np.zeros((count, width))
@@ -190,7 +191,7 @@ def _lattice(numbers: Array) -> Array:
 
 def _read(model: Model, x: Sums, which: int) -> Bounded:
     """Queries (0), keys (1) or values (2) of the first block: [row, head, head_dim]."""
-    heads, width = model.blocks[0].heads, model.config.n_embd
+    heads, width = model.blocks[0].heads, x.known.shape[1]
     size, matrix = heads.moved, heads.moving
     if which < 2:
         size, first = heads.matched, which * heads.count * heads.matched

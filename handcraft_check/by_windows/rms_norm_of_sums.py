@@ -91,6 +91,7 @@ def rms_norm_of_sums(x: Sums, gain: Array, epsilon: float, format: Format) -> No
         is_centred=False,
         sums=x,
         half=half,
+        width=width,
     )
 
 

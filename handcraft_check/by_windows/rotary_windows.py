@@ -23,13 +23,17 @@ from handcraft_check.arithmetic.rounding import (
 )
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_cases.states import hull
+from handcraft_check.by_windows.cases import Cases
 from handcraft_check.by_windows.copies import CELLS, COPIED, Copied
+from handcraft_check.by_windows.divided import Divided
+from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.rms_norm_of_sums import are_numbers
-from handcraft_check.by_windows.sums import NormedSums, Part, Sums
-from handcraft_check.by_windows.window_model import Cases, WindowModel
+from handcraft_check.by_windows.sums import NormedSums, Sums
+from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import OWN, UnfitError
 from handcraft_check.layers.attention import clear_winners, softmax
 from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.llama import Llama
 from handcraft_check.layers.model import Model
 
 BEGIN = -1
@@ -199,13 +203,20 @@ class RotaryWindowModel(WindowModel):
         return np.minimum(rounding, np.where(is_number, errors, np.inf))
 
     def _behind_heads(self, cases: Cases) -> Sums:
-        parts: list[Part] = [self._part(atom, cases) for atom in range(len(self.tables))]
         none = np.zeros((len(cases), self.model.config.n_embd))
-        x = Sums(parts, Stream.of(Bounded(none, self.error[cases.groups])))
+        x = self.sums(cases, Stream.of(Bounded(none, self.error[cases.groups])))
         return self._added(x, self.model.blocks[0].heads.out.terms > 0)
 
-    def _logits(self, x: NormedSums) -> Bounded:
-        found = super()._logits(x)
+    def _places(self, cases: Cases) -> list[Part]:
+        return []
+
+    def _behind_units(self, layer: int, x: Divided) -> Stream:
+        assert isinstance(self.model, Llama)
+        return self.model.behind_units(layer, x.normed)
+
+    def logits(self, x: NormedSums) -> Bounded:
+        """What is read of the last stream: [case, vocab_size]."""
+        found = super().logits(x)
         if not self.model.regime.is_half:
             return found
         return rounded(found.center - found.error, found.center + found.error, self.model.regime.steps)

@@ -8,95 +8,16 @@ of each summand: exact where a box around the vectors would contain mixtures of 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
 
-from handcraft_check.arithmetic.leading import Leading
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import LARGEST, TINY, UNIT, Bounded, mean_error
-from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Stream
-from handcraft_check.layers.half import NO_BIT, lowest_bit
+from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Readers, Stream
+from handcraft_check.by_windows.parts import Make, Part, Range
 from handcraft_check.layers.layer_norm import Ids, Matrix, Normed
-
-KEPT_UP_TO = 1 << 25
-"""Products of a table and a matrix with more numbers are made again where they are read again."""
-
-Range = tuple[Array, Array]
-"""The least and the largest values."""
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """A summand of which each row allows some alternatives.
-
-    Args:
-        table: the vectors: [alternative, dimension].
-        sets: several alternatives each.
-        chosen: what each row allows: the number of an alternative or, behind those, of a set: [row].
-        read: what matrices make of the vectors, kept for parts that have the same table.
-    """
-
-    table: Array
-    sets: Sequence[Ids]
-    chosen: Ids
-    read: dict[Hashable, Array] = field(default_factory=dict)
-
-    def rows(self, which: Ids) -> Part:
-        """Some of the rows."""
-        return Part(self.table, self.sets, self.chosen[which], self.read)
-
-    def product(self, weight: Array, key: Hashable) -> Array:
-        """Weighted sums of each vector: [alternative, out].
-
-        Args:
-            weight: [dimension, out].
-            key: who has the same key has the same weights; None to keep nothing.
-        """
-        if key is None or len(self.table) * weight.shape[1] > KEPT_UP_TO:
-            return self.table @ weight
-        if key not in self.read:
-            self.read[key] = self.table @ weight
-        return self.read[key]
-
-    @cached_property
-    def lowest_bits(self) -> Ids:
-        """The exponents of powers of two of which all numbers are multiples: [dimension]."""
-        if "lowest bits" not in self.read:
-            found = lowest_bit(self.table).min(axis=0, initial=NO_BIT)
-            self.read["lowest bits"] = found.astype(np.float64)
-        return self.read["lowest bits"].astype(np.int64)
-
-    @cached_property
-    def several(self) -> Sequence[tuple[Ids, Ids]]:
-        """The sets of which a row allows any: their alternatives, and those rows."""
-        rows = np.flatnonzero(self.chosen >= len(self.table))
-        if not len(rows):
-            return []
-        rows = rows[np.argsort(self.chosen[rows], kind="stable")]
-        parts = np.split(rows, np.flatnonzero(np.diff(self.chosen[rows])) + 1)
-        return [(self.sets[self.chosen[part[0]] - len(self.table)], part) for part in parts]
-
-    def single(self, values: Array) -> Array:
-        """The value of the only alternative, 0 where a row allows several: [row, ...]."""
-        found = values[np.minimum(self.chosen, len(self.table) - 1)]
-        found[self.chosen >= len(self.table)] = 0.0
-        return np.asarray(found)
-
-    def range(self, values: Array) -> Range:
-        """The least and the largest value in each row: [alternative, ...] -> [row, ...] each."""
-        low = self.single(values)
-        high = low.copy()
-        for alternatives, rows in self.several:
-            some = values[alternatives]
-            low[rows], high[rows] = some.min(axis=0), some.max(axis=0)
-        return low, high
-
-    @cached_property
-    def box(self) -> Range:
-        """The least and the largest number of each dimension: [row, dimension] each."""
-        return self.range(self.table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,20 +46,39 @@ class Sums:
         """Some of the rows."""
         return Sums([part.rows(which) for part in self.parts], self.stream[which])
 
-    def range(self, weight: Array, key: Hashable = None) -> Range:
-        """Weighted sums of the dimensions, without the error: [dimension, out] -> [row, out] each.
+    def range(self, weight: Array) -> Range:
+        """Weighted sums of the dimensions, without the error: [dimension, out] -> [row, out] each."""
+        return self.range_of(lambda: weight)
+
+    def range_of(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> Range:
+        """The same of weights that need not be made again.
 
         Args:
-            weight: [dimension, out].
+            weight: makes them: [dimension, out].
             key: who has the same key has the same weights; None to keep nothing.
+            columns: some of the sums; all without it.
         """
-        low = self.known @ weight
+        low = self._known_sum(weight, columns)
         high = low.copy()
         for part in self.parts:
-            least, most = part.range(part.product(weight, key))
-            low += least
-            high += most
+            ends = part.ends(weight, key, columns)
+            low += ends.least
+            high += ends.most
         return low, high
+
+    def most(self, weight: Make, key: Hashable) -> Array:
+        """The largest of these: [row, out]."""
+        found = self._known_sum(weight, None)
+        for part in self.parts:
+            found += part.ends(weight, key).most
+        return found
+
+    def _known_sum(self, weight: Make, columns: Ids | None) -> Array:
+        """What is the same for all alternatives: [row, out]."""
+        read = np.flatnonzero(self.known.any(axis=0))  # NaN is any
+        made = weight()
+        made = made if columns is None else made[:, columns]
+        return np.asarray(self.known[:, read] @ made[read])
 
     @cached_property
     def box(self) -> Range:
@@ -167,12 +107,9 @@ class Sums:
         low = np.square(fixed).sum(axis=1)
         high = low.copy()
         for i, part in enumerate(self.parts):
-            for alternatives, rows in part.several:
-                some = part.table[alternatives]
-                apart = some - (some.min(axis=0) + some.max(axis=0)) / 2
-                squares = np.square(apart).sum(axis=1) + 2 * fixed[rows] @ apart.T
-                low[rows] += squares.min(axis=1)
-                high[rows] += squares.max(axis=1)
+            least, most = part.squares(fixed)
+            low += least
+            high += most
             for half in halves[:i]:
                 product = 2 * (halves[i] * half).sum(axis=1)
                 low -= product
@@ -190,10 +127,12 @@ class NormedSums(Normed):
     Args:
         sums: what was normalized.
         half: how far `linear` is from it among the alternatives: [row, dimension].
+        width: how many dimensions there are, with those that stand for several.
     """
 
     sums: Sums = field(kw_only=True)
     half: Array = field(kw_only=True)
+    width: float = field(kw_only=True)
 
     @cached_property
     def magnitude(self) -> Array:
@@ -204,28 +143,70 @@ class NormedSums(Normed):
         """Some of the rows."""
         found = super().rows(which)
         given = {each.name: getattr(found, each.name) for each in fields(Normed)}
-        return NormedSums(**given, sums=self.sums.rows(which), half=self.half[which])
+        return NormedSums(**given, sums=self.sums.rows(which), half=self.half[which], width=self.width)
+
+    def behind(self, weight: Array, *, is_centred: bool = True) -> Array:
+        """What a weighted sum of normalized numbers makes of the stream, at a deviation of 1."""
+        scaled = self.gain[:, None] * weight
+        is_centred = is_centred and self.is_centred
+        return np.asarray(scaled - scaled.sum(axis=0) / self.width if is_centred else scaled)
 
     def _half(self, weight: Array) -> Array:
         return self.half @ np.abs(weight)
 
-    def read(self, matrix: Matrix) -> tuple[Bounded, Array]:
+    def read(
+        self, matrix: Matrix, columns: Ids | None = None, *, keeps: bool = True
+    ) -> tuple[Bounded, Array]:
         """The product with a matrix, and the part of its error that cancels with nothing.
 
         The mean is a weighted sum like any other, so that the product is one of what was normalized.
+
+        Args:
+            matrix: the weights.
+            columns: some of its columns; all without it.
+            keeps: whether its products with tables are kept, for it is read again.
         """
+        key = matrix if keeps else None
+        low, high = self.sums.range_of(lambda: self.behind(matrix.weight), key, columns)
+        matrix = matrix if columns is None else matrix.of_columns(columns)
         weight = self.behind(matrix.weight)
-        low, high = self.sums.range(weight, matrix)
         factor, scale = self.factor[:, None], self.scale[:, None]
         middle, half = factor * (low + high) / 2, factor * (high - low) / 2
         center = middle + self.bias @ matrix.weight + matrix.bias
         own = matrix.product_error(self.magnitude) + half * (1 + scale)
         own += PRODUCT_SLACK * factor * (self.sums.size @ np.abs(weight))
-        readers = matrix.readers(self)
+        readers = Readers.of(weight, self.stream.along)
         error = self._rounding(matrix.weight) + scale * (np.abs(middle) + half)
         error += factor * (1 + scale) * self.stream.spread(readers)
         error = self.least(error, middle, half, matrix.weight, readers)
         return Bounded(center, error + own), own
+
+    def not_below(self, matrix: Matrix, bound: float) -> tuple[Ids, Ids]:
+        """The rows and columns of which a product with a matrix is not shown to be at most a bound.
+
+        For what `read` adds to the largest sum, the largest of all rows is taken. None of its terms is
+        less for larger numbers and larger errors, and what a sum of alternatives can be is at most the
+        sum of the sizes of its terms.
+
+        Args:
+            matrix: as for `read`.
+            bound: a product of that size or less counts as below.
+
+        Returns:
+            In the order of rows: [pair] each.
+        """
+        weight = self.behind(matrix.weight)
+        size, factor, scale = np.abs(weight), self.factor.max(), self.scale.max()
+        reach = factor * (self.sums.size.max(axis=0) @ size)
+        error = matrix.product_error(self.magnitude.max(axis=0)[None])[0]
+        error += (2 * scale + PRODUCT_SLACK) * reach + self.rest.max(axis=0) @ np.abs(matrix.weight)
+        error += self.drift.max() * np.abs(self.gain @ matrix.weight)
+        error += factor * (1 + scale) * (self.stream.error.max(axis=0) @ size)
+        found = self.sums.most(lambda: weight, matrix)
+        found *= self.factor[:, None]
+        found += self.bias @ matrix.weight + matrix.bias + error
+        rows, columns = np.nonzero(~(found <= bound))
+        return rows, columns
 
 
 def sums_not_normed(x: Sums) -> NormedSums:
@@ -248,19 +229,31 @@ def sums_not_normed(x: Sums) -> NormedSums:
         is_centred=False,
         sums=x,
         half=(high - low) / 2,
+        width=width,
     )
 
 
-def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> NormedSums:
+def layer_norm_of_sums(
+    x: Sums, gain: Array, bias: Array, epsilon: float, times: Array | None = None
+) -> NormedSums:
     """LayerNorm in float32 of sums of alternatives.
 
     The same lemmas as in `handcraft_check.layers.layer_norm.layer_norm`, for the largest and the least
     of all alternatives. A row of which too little is known becomes NaN, and so does one that may be
     infinite.
+
+    Args:
+        x: sums.
+        gain: [dimension].
+        bias: [dimension].
+        epsilon: is added to the variance.
+        times: for how many dimensions each stands; a dimension that stands for several is exactly 0,
+            and its gain and bias are the largest of them: [dimension].
     """
-    stream, width = x.stream, x.known.shape[1]
+    times = np.ones(len(gain)) if times is None else times
+    stream, width = x.stream, int(times.sum())
     low, high = x.box
-    means = x.range(np.full((width, 1), 1 / width))
+    means = x.range(np.full((len(gain), 1), 1 / width))
     mean_low, mean_high = means[0][:, 0], means[1][:, 0]
     farthest = np.maximum(np.abs(mean_low), np.abs(mean_high))
     nearest = np.where(mean_low * mean_high > 0, np.minimum(np.abs(mean_low), np.abs(mean_high)), 0.0)
@@ -272,13 +265,13 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     negative = np.maximum(x.error - low, 0).sum(axis=1)
     drift = mean_error(positive, negative, width) + 2 * UNIT * farthest
     shift = drift + np.minimum(
-        x.error.mean(axis=1), stream.spread_of_each(np.full_like(x.known, 1 / width))
+        x.error.sum(axis=1) / width, stream.spread_of_each(np.full_like(x.known, 1 / width))
     )
     middle = (low + high) / 2 - (mean_low + mean_high)[:, None] / 2
     half = (high - low) / 2 + (mean_high - mean_low)[:, None] / 2
     deviations = stream.spread_of_each(middle) + (stream.error * half).sum(axis=1)
-    deviations += (np.abs(middle) + half).sum(axis=1) * drift
-    square = np.square(x.error + shift[:, None]).mean(axis=1)
+    deviations += ((np.abs(middle) + half) @ times) * drift
+    square = np.square(x.error + shift[:, None]) @ times / width
     relative = (2 * deviations / width + square) / (least + epsilon) + (width + 6) * UNIT
     is_near = (least > 0) & (relative < 0.5)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -287,12 +280,6 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     factor = (largest + smallest) / 2
     apart = (largest - smallest) / 2 / factor
     scale = (1 + apart) * (1 + rounding) - 1
-    alone = ((np.abs(middle) + half) * (stream.box + drift[:, None])).mean(axis=1)
-    alone = (2 * alone + square) / (least + epsilon) + (width + 6) * UNIT
-    variance = (most + least) / 2 + epsilon
-    leading = Leading.of(stream, middle, half, variance, (most - least) / 2 / variance, alone)
-    if leading is not None:  # 1 / sqrt of the variance is `factor`, up to `apart`
-        leading = replace(leading, scale=leading.scale * (1 + apart) + apart * (1 + scale))
     linear = middle * factor[:, None] * gain
     half = half * factor[:, None] * np.abs(gain)
     size = x.size + farthest[:, None] + shift[:, None]
@@ -316,7 +303,7 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
         scale,
         factor,
         stream,
-        leading,
         sums=x,
         half=half,
+        width=width,
     )

@@ -1,65 +1,34 @@
-"""A model at all positions of one kind, for sets of tokens in their windows."""
+"""A model at all positions of one kind, for sets of tokens in their windows.
+
+Sets are divided in front of each block, where its hidden units distinguish tokens. What was computed of
+a set up to there holds for its parts. So each unit is on or off in most cases, and off in nearly all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import LARGEST, TINY, UNIT, Bounded
 from handcraft_check.arithmetic.stream import Stream
-from handcraft_check.by_windows.copies import Copied, values_copied
-from handcraft_check.by_windows.sums import NormedSums, Part, Sums
+from handcraft_check.arithmetic.stream import joined as streams_joined
+from handcraft_check.by_windows.cases import Cases, in_steps, joined
+from handcraft_check.by_windows.copies import CELLS, Copied, values_copied
+from handcraft_check.by_windows.divided import Divided, divided
+from handcraft_check.by_windows.few_units import few_units
+from handcraft_check.by_windows.parts import Part
+from handcraft_check.by_windows.sums import NormedSums, Sums
 from handcraft_check.by_windows.windows import OWN, TokenSets, Window
-from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
 from handcraft_check.layers.model import Model
+from handcraft_check.layers.zeros import reads
 
 SIMILAR = 2.0**-12
 """Positions whose embeddings differ more in their norm, relatively, are not looked at together."""
-
-
-@dataclass(frozen=True, eq=False)
-class Cases:
-    """Cases of one kind of position.
-
-    Args:
-        groups: which group of positions: [case].
-        chosen: which set of tokens each atom may be: [case, atom].
-    """
-
-    groups: Ids
-    chosen: Ids
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    def rows(self, which: Ids | Flags) -> Cases:
-        """Some of them."""
-        return Cases(self.groups[which], self.chosen[which])
-
-
-def joined(parts: Sequence[Cases]) -> Cases:
-    """All cases, one part behind the other."""
-    return Cases(
-        np.concatenate([part.groups for part in parts]), np.concatenate([part.chosen for part in parts])
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Ran:
-    """What the model makes of some cases.
-
-    Args:
-        logits: [case, vocab_size].
-        before: of each block, the normalized stream that its MLP reads.
-        last: the normalized stream that is unembedded.
-    """
-
-    logits: Bounded
-    before: Sequence[NormedSums]
-    last: NormedSums
 
 
 class WindowModel:
@@ -75,10 +44,10 @@ class WindowModel:
     def __init__(self, model: Model, found: Copied, window: Window, sets: TokenSets) -> None:
         self.model, self.found, self.window, self.sets = model, found, window, sets
         self.groups: list[Ids] = []
-        width, atoms = model.config.n_embd, window.sources.shape[1]
+        width, atoms = model.wte.center.shape[1], window.sources.shape[1]
         self.tables = [np.empty((0, width)) for _ in range(atoms)]
         self.error = np.empty((0, width))
-        self._read: list[dict[Hashable, Array]] = []
+        self._read: list[dict[Hashable, Any]] = []
 
     def add(self, groups: Sequence[Ids]) -> Ids:
         """Look at groups of positions together: [group], their numbers."""
@@ -92,25 +61,44 @@ class WindowModel:
         self._read = [{} for _ in range(len(self.tables) + 1)]
         return np.arange(len(self.groups) - len(groups), len(self.groups))
 
-    def run(self, cases: Cases) -> Ran:
-        """The logits of some cases."""
-        model = self.model
-        x = self._behind_heads(cases)
-        before = []
+    def run(self, cases: Cases, most: int) -> tuple[Cases, Sums]:
+        """The last stream of some cases, of which each may become several.
+
+        Args:
+            cases: what positions and tokens there are.
+            most: how many cases may be made of them.
+
+        Raises:
+            BudgetError: it would be more.
+        """
+        model, x = self.model, self._behind_heads(cases)
         for layer, block in enumerate(model.blocks):
             if layer:  # it has no heads, but what they add may have a bias
-                bias = block.heads.out.bias
-                is_finite = self._is_finite(layer, x)[:, None]
-                moved = replace(x.stream, center=np.where(is_finite, x.known + bias, np.nan))
-                x = self._added(Sums(x.parts, moved), bias != 0)
-            normed = model.normed_sums(x, block.ln_2)
-            before.append(normed)
-            behind = Sums(x.parts, model.behind_units(layer, normed))
-            x = self._added(behind, block.mlp_out.terms > 0)
-        last = model.normed_sums(x, model.ln_f)
-        return Ran(self._logits(last), before, last)
+                x = self._biased(x, block.ln_1, block.heads.out.bias)
+            if not any(reads(each).any() for each in (block.opening, block.c_fc)):  # nor units
+                x = self._biased(x, block.ln_2, block.mlp_out.bias)
+                continue
+            step, found, count = self.step(block.opening), [], 0
+            for rows in in_steps(len(cases), step):
+                given = self, layer, cases.rows(rows), x.rows(rows).stream
+                for some in divided(*given, step, most - count):
+                    found.append((some.cases, self._behind_units(layer, some)))
+                    count += len(some.cases)
+            cases = joined([some for some, _ in found])
+            x = self.sums(cases, streams_joined([stream for _, stream in found]))
+            x = self._added(x, block.mlp_out.terms > 0)
+        return cases, x
 
-    def _logits(self, x: NormedSums) -> Bounded:
+    def step(self, matrix: Matrix) -> int:
+        """How many rows are looked at together where a matrix is read."""
+        return max(1, CELLS // int(max(matrix.weight.shape)))
+
+    def _behind_units(self, layer: int, x: Divided) -> Stream:
+        """The stream behind hidden units, before the addition is rounded."""
+        block = self.model.blocks[layer]
+        return few_units(x.normed, x.open, block.c_fc, block.mlp_out, self.model.activation)
+
+    def logits(self, x: NormedSums) -> Bounded:
         """What is read of the last stream: [case, vocab_size]."""
         return x.read(self.model.unembedding)[0]
 
@@ -125,16 +113,13 @@ class WindowModel:
             return [np.array([position]) for position in positions.tolist()]
         return _similar(self.found.places, positions)
 
-    def _is_finite(self, layer: int, x: Sums) -> Flags:
-        """Where LayerNorm in front of heads that are 0 surely is finite: [row]."""
-        gain, bias = (np.abs(each.center).max() for each in self.model.blocks[layer].ln_1)
-        fits = 2 * (np.sqrt(self.model.config.n_embd) * gain + bias) < LARGEST / 2
-        return np.asarray((x.size.max(axis=1) < 2.0**40) & fits)
-
-    def product(self, atom: int, weight: Array, key: Hashable) -> Array:
-        """Weighted sums of what an atom adds to the stream: [group * token, out]."""
-        none = np.empty(0, dtype=np.int64)
-        return Part(self.tables[atom], [], none, self._read[atom]).product(weight, key)
+    def _biased(self, x: Sums, norm: tuple[Bounded, Bounded], bias: Array) -> Sums:
+        """The stream behind what reads nothing, and adds a bias; LayerNorm in front must be finite."""
+        gain, shift = (np.abs(each.center).max() for each in norm)
+        is_finite = x.size.max(axis=1) < 2.0**40
+        is_finite &= 2 * (np.sqrt(self.model.config.n_embd) * gain + shift) < LARGEST / 2
+        center = np.where(is_finite[:, None], x.known + bias, np.nan)
+        return self._added(Sums(x.parts, replace(x.stream, center=center)), bias != 0)
 
     def alternatives(self, atom: int, group: int, chosen: int) -> Ids:
         """The rows of an atom's table that a case allows."""
@@ -142,13 +127,19 @@ class WindowModel:
 
     def _behind_heads(self, cases: Cases) -> Sums:
         model, bias = self.model, self.model.blocks[0].heads.out.bias
-        parts = [
-            Part(self.found.places, self.groups, len(self.found.places) + cases.groups, self._read[-1]),
-            *(self._part(atom, cases) for atom in range(len(self.tables))),
-        ]
         error = self.found.embedded + self.error[cases.groups]
-        x = Sums(parts, Stream.of(Bounded(np.tile(bias, (len(cases), 1)), error)))
+        x = self.sums(cases, Stream.of(Bounded(np.tile(bias, (len(cases), 1)), error)))
         return self._added(x, model.blocks[0].heads.out.terms > 0)
+
+    def sums(self, cases: Cases, stream: Stream) -> Sums:
+        """The stream of some cases, of which the rest is known."""
+        parts = [self._part(atom, cases) for atom in range(len(self.tables))]
+        return Sums([*self._places(cases), *parts], stream)
+
+    def _places(self, cases: Cases) -> list[Part]:
+        """What positions add to the stream."""
+        count = len(self.found.places)
+        return [Part(self.found.places, self.groups, count + cases.groups, self._read[-1])]
 
     def _part(self, atom: int, cases: Cases) -> Part:
         """What an atom adds to the stream: a row of its table for each group and token."""
@@ -156,11 +147,14 @@ class WindowModel:
         chosen = cases.chosen[:, atom]
         numbers = cases.groups * vocabulary + chosen
         several = np.flatnonzero(chosen >= vocabulary)
-        keys = np.stack([cases.groups[several], chosen[several]], axis=1)
-        used, places = np.unique(keys, axis=0, return_inverse=True)
-        sets = [self.alternatives(atom, group, number) for group, number in used.tolist()]
-        numbers[several] = len(table) + places.reshape(-1)
-        return Part(table, sets, numbers, self._read[atom])
+        keys = chosen[several] * len(self.groups) + cases.groups[several]
+        used, places = np.unique(keys, return_inverse=True)
+        sets = [
+            self.alternatives(atom, key % len(self.groups), key // len(self.groups))
+            for key in used.tolist()
+        ]
+        numbers[several] = len(table) + places
+        return Part(table, sets, numbers, self._read[atom], vocabulary)
 
     def _added(self, x: Sums, where: Flags) -> Sums:
         """The sum as the computed one: rounded where something was added."""

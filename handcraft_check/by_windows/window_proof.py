@@ -16,19 +16,23 @@ import numpy as np
 from handcraft_check.arithmetic.kinds import is_exact
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded
-from handcraft_check.by_cases.found import BudgetError, Found
-from handcraft_check.by_windows.copies import CELLS, copied
+from handcraft_check.by_cases.found import Found
+from handcraft_check.by_windows.cases import Cases, in_steps, joined
+from handcraft_check.by_windows.copies import copied
+from handcraft_check.by_windows.divided import apart
+from handcraft_check.by_windows.narrow import narrowed
 from handcraft_check.by_windows.rotary_windows import RotaryWindowModel, rotary_copies
-from handcraft_check.by_windows.window_model import Cases, Ran, WindowModel, joined
+from handcraft_check.by_windows.sums import Sums
+from handcraft_check.by_windows.values import Values
+from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import TokenSets, UnfitError, WindowMeaning
 from handcraft_check.judged import Judge, Judged
-from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.layer_norm import Ids
 from handcraft_check.layers.model import Model
-from handcraft_check.program.answers import predicted
 from handcraft_check.program.domain import Domain
-from handcraft_check.program.meaning import Meaning
+from handcraft_check.program.meaning import Meaning, Rule
 
-SMALL = 1 << 8
+LARGE = 1 << 12
 """A case counts once for each block, and for each time a model has so many tokens or hidden units."""
 
 OUTRIGHT = 1 << 13
@@ -36,6 +40,9 @@ OUTRIGHT = 1 << 13
 
 WORDS = 1 << 8
 """Larger vocabularies are always divided step by step."""
+
+ALIKE = 4
+"""The difference of two logits is bounded as one sum where so many cases have one answer."""
 
 HALVED = 32
 """A set of up to so many tokens is divided into single ones where no better way is known."""
@@ -63,6 +70,9 @@ def prove_windows(
     if not is_known or is_exact(model.wte.center):
         raise UnfitError("it is not in float32")
     program = WindowMeaning(meaning, domain.length)
+    if not is_rotary:
+        model = narrowed(model, token_ids, domain.length, merges=not meaning.distributions)
+        token_ids = np.arange(len(token_ids))
     copy, make = (rotary_copies, RotaryWindowModel) if is_rotary else (copied, WindowModel)
     heads = copy(model, token_ids, domain.length)
     sets = TokenSets(len(token_ids))
@@ -112,14 +122,15 @@ class _Kind:
             BudgetError: it would be more.
             UnfitError: it cannot be shown in this way.
         """
-        waiting, looked_at, config = self._first(), 0, self.model.model.config
-        size = config.n_layer * max(1, max(config.vocab_size, config.n_inner) // SMALL)
+        waiting, looked_at, model = self._first(), 0, self.model.model
+        rules: Sequence[Rule] = self.program.meaning.rules
+        inner = max(len(block.opening.bias) for block in model.blocks)
+        size = model.config.n_layer * max(1, max(len(model.unembedding.bias), inner) // LARGE)
         while len(waiting):
-            looked_at += len(waiting) * size
-            if looked_at > budget:
-                raise BudgetError
             self.log(f"positions {self.window.positions[0]}...: {len(waiting)} cases")
-            waiting = self._look(waiting)
+            cases, x = self.model.run(waiting, (budget - looked_at) // size)
+            looked_at += len(cases) * size
+            waiting, rules = self._look(cases, x, rules)
         return looked_at
 
     def context(self, cases: Cases, number: int) -> tuple[str, ...]:
@@ -143,60 +154,64 @@ class _Kind:
         everything = self.sets.number(np.arange(vocabulary))
         return Cases(groups, np.full((len(groups), self.atoms), everything))
 
-    def _look(self, cases: Cases) -> Cases:
-        """Keep the cases that are shown; the others, divided."""
-        config = self.model.model.config
-        step = max(1, CELLS // max(config.vocab_size, config.n_inner, config.n_embd))
-        divided = [cases.rows(np.arange(0))]
-        for start in range(0, len(cases), step):
-            some = cases.rows(np.arange(start, min(start + step, len(cases))))
-            ran = self.model.run(some)
-            numbers = self.program.evaluate(self.window, self.sets, some.chosen)
-            meant = predicted(
-                self.program.meaning, self.program.evaluator, numbers, np.ones(len(some), dtype=bool)
-            )
-            judged = self._judged(ran, meant.answers)
-            shown = (judged.margins > 0) & (judged.distances <= self.judge.within)
-            self.done = joined([self.done, some.rows(shown)])
-            self.judged = self.judged.and_of(judged[shown])
-            if not shown.all():
-                left = np.flatnonzero(~shown)
-                need = self.program.doubtful(numbers)
-                needed = {node: flags[left] for node, flags in need.items()}
-                divided.append(_Divider(self, some.rows(left), ran, left, needed).divided())
-        return joined(divided)
+    def _look(self, cases: Cases, x: Sums, rules: Sequence[Rule]) -> tuple[Cases, Sequence[Rule]]:
+        """Keep the cases that are shown, behind all blocks; the others, divided.
 
-    def _judged(self, ran: Ran, answers: Ids) -> Judged:
-        """What surely holds of the logits of some cases."""
-        if not self.program.meaning.distributions:
-            margins = _margins(ran.logits, answers, self.token_ids)
-            return Judged(margins, np.zeros(len(margins)))
+        Args:
+            cases: these.
+            x: the last stream.
+            rules: those that may fire.
+
+        Returns:
+            What is left, and the rules that may fire there.
+        """
+        values = Values(self.program, self.window, self.sets, cases.chosen, rules)
+        parts = [
+            self._judged(x.rows(rows), values.answers[rows])
+            for rows in in_steps(len(cases), self.model.step(self.model.model.unembedding))
+        ]
+        judged = Judged(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+        shown = (judged.margins > 0) & (judged.distances <= self.judge.within)
+        self.done = joined([self.done, cases.rows(shown)])
+        self.judged = self.judged.and_of(judged[shown])
+        left = np.flatnonzero(~shown)
+        divider = _Divider(self, cases.rows(left), values.undecided(left))
+        return divider.divided(), values.open_rules(left)
+
+    def _judged(self, x: Sums, answers: Ids) -> tuple[Array, Array]:
+        """What surely holds of the logits of some cases: margins and distances."""
         model = self.model.model
+        last = model.normed_sums(x, model.ln_f)
+        logits = self.model.logits(last)
 
         def differences(rows: Ids, token: int) -> Bounded:
             if not model.regime.is_half:
-                return model.difference_read(ran.last.rows(rows), token)
-            some = ran.logits[rows]
+                return model.difference_read(last.rows(rows), token)
+            some = logits[rows]
             error = some.error[:, token, None] + some.error
             return Bounded(some.center[:, token, None] - some.center, error)
 
-        return self.judge.judged(ran.logits, answers, differences)
+        if not self.program.meaning.distributions:
+            margins = _margins(logits, answers, self.token_ids)
+            weak = np.flatnonzero((margins <= 0) & (answers >= 0))
+            for answer, count in zip(*np.unique(answers[weak], return_counts=True), strict=True):
+                if count >= ALIKE and not model.regime.is_half:
+                    rows, token = weak[answers[weak] == answer], int(self.token_ids[answer])
+                    found = differences(rows, token)
+                    apart = np.delete(found.center - found.error, token, axis=1).min(axis=1)
+                    margins[rows] = np.fmax(apart, margins[rows])
+            return margins, np.zeros(len(margins))
+
+        judged = self.judge.judged(logits, answers, differences)
+        return judged.margins, judged.distances
 
 
 class _Divider:
-    """Divides cases that cannot be shown as they are."""
+    """Divides cases that cannot be shown as they are, although no hidden unit divides them further."""
 
-    def __init__(
-        self,
-        kind: _Kind,
-        cases: Cases,
-        ran: Ran,
-        left: Ids,
-        needed: dict[int, Flags],
-    ) -> None:
+    def __init__(self, kind: _Kind, cases: Cases, needed: Sequence[Sequence[int]]) -> None:
         self.kind, self.cases, self.needed = kind, cases, needed
         self.model, self.sets = kind.model, kind.sets
-        self.units = self._units(ran, left)
 
     def divided(self) -> Cases:
         """All cases again, each in several."""
@@ -208,11 +223,7 @@ class _Divider:
             if not open_:
                 halves.setdefault(int(self.cases.groups[row]), []).append(row)
                 continue
-            atom, pieces = (
-                self._by_units(row, open_)
-                or self._by_meaning(row, open_)
-                or self._by_logits(row, open_)
-            )
+            atom, pieces = self._by_meaning(row, open_) or self._by_logits(row, open_)
             again = np.repeat(chosen[None], len(pieces), axis=0)
             again[:, atom] = [self.sets.number(piece) for piece in pieces]
             parts.append(Cases(np.full(len(pieces), self.cases.groups[row]), again))
@@ -224,72 +235,28 @@ class _Divider:
             middle = len(positions) // 2
             for number in self.model.add([positions[:middle], positions[middle:]]).tolist():
                 parts.append(Cases(np.full(len(rows), number), self.cases.chosen[rows]))
-        return joined(parts)
+        return joined([self.cases.rows(np.arange(0)), *parts])
 
-    def _units(self, ran: Ran, left: Ids) -> list[tuple[Bounded, list[Array], Array]]:
-        """Of each block, what hidden units read: the sums, those of each alternative, the factors."""
-        found = []
-        for block, normed in zip(self.model.model.blocks, ran.before, strict=True):
-            normed = normed.rows(left)
-            weight = normed.behind(block.opening.weight)
-            tables = [self.model.product(a, weight, block.opening) for a in range(self.kind.atoms)]
-            found.append((normed.read(block.opening)[0], tables, normed.factor))
-        return found
-
-    def _by_units(self, row: int, open_: Sequence[int]) -> tuple[int, list[Ids]] | None:
-        """Tokens apart that hidden units treat differently, in the first block where some do."""
-        activation = self.model.model.activation
-        straight, off = activation.straight, activation.nearly_off
-        for sums, tables, factors in self.units:
-            low = sums.center[row] - sums.error[row]
-            high = sums.center[row] + sums.error[row]
-            units = np.flatnonzero((low < straight) & (high > off))
-            best, least = None, len(units) * (1 - 1e-9)
-            for atom in open_:
-                at = self._alternatives(row, atom)
-                values = tables[atom][np.ix_(at, units)] * factors[row]
-                most = high[units] - values.max(axis=0) + values
-                smallest = low[units] - values.min(axis=0) + values
-                states = np.where(most <= off, 0, np.where(smallest >= straight, 2, 1))
-                doubtful = (states == 1).sum(axis=1).mean()
-                if doubtful < least:
-                    best, least = (atom, states), doubtful
-            if best is not None:
-                return best[0], self._pieces(row, best[0], best[1])
-        return None
-
-    def _by_meaning(self, row: int, open_: Sequence[int]) -> tuple[int, list[Ids]] | None:
+    def _by_meaning(self, row: int, open_: Sequence[int]) -> tuple[int, Sequence[Ids]] | None:
         """Tokens apart that the program treats differently, where it may mean several answers."""
-        nodes = [node for node, flags in self.needed.items() if flags[row]]
-        best: tuple[int, list[Ids]] | None = None
+        nodes = self.needed[row]
+        best: tuple[int, Sequence[Ids]] | None = None
         for atom in open_:
             codes = self.kind.program.distinguished(self.kind.window, nodes, atom)
             if codes.shape[1]:
-                pieces = self._pieces(row, atom, codes[self.sets[self.cases.chosen[row, atom]]])
+                tokens = self.sets[self.cases.chosen[row, atom]]
+                pieces = apart(tokens, codes[tokens])
                 if len(pieces) > 1 and (best is None or len(pieces) < len(best[1])):
                     best = atom, pieces
         return best
 
-    def _by_logits(self, row: int, open_: Sequence[int]) -> tuple[int, list[Ids]]:
+    def _by_logits(self, row: int, open_: Sequence[int]) -> tuple[int, Sequence[Ids]]:
         """Single tokens of the smallest set, or halves of it."""
         atom = min(open_, key=lambda a: len(self.sets[self.cases.chosen[row, a]]))
         tokens = self.sets[self.cases.chosen[row, atom]]
         if len(tokens) <= HALVED:
             return atom, [tokens[i : i + 1] for i in range(len(tokens))]
         return atom, [tokens[: len(tokens) // 2], tokens[len(tokens) // 2 :]]
-
-    def _alternatives(self, row: int, atom: int) -> Ids:
-        return self.model.alternatives(
-            atom, int(self.cases.groups[row]), int(self.cases.chosen[row, atom])
-        )
-
-    def _pieces(self, row: int, atom: int, states: Ids) -> list[Ids]:
-        """The tokens of an atom, those with equal states together: [token, ...]."""
-        tokens = self.sets[self.cases.chosen[row, atom]]
-        _, places = np.unique(states, axis=0, return_inverse=True)
-        places = places.reshape(-1)
-        order = np.argsort(places, kind="stable")
-        return np.split(tokens[order], np.flatnonzero(np.diff(places[order])) + 1)
 
 
 def _margins(logits: Bounded, answers: Ids, token_ids: Ids) -> Array:

@@ -6,6 +6,7 @@ kinds, and all of one kind mean the same function of the tokens in their windows
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,6 @@ from handcraft_check.program.evaluate import Evaluator, value_of
 from handcraft_check.program.interpret import COMPARED
 from handcraft_check.program.meaning import Meaning
 from handcraft_check.program.nodes import Match, Node
-from handcraft_check.program.undecided import undecided
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -84,30 +84,7 @@ class Window:
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """The sets of tokens that rows allow, each once.
-
-    Args:
-        tokens: of one set behind the other: [token].
-        starts: where each begins: [set].
-        places: which of them each row has: [row].
-    """
-
-    tokens: Ids
-    starts: Ids
-    places: Ids
-
-    @classmethod
-    def of(cls, sets: TokenSets, chosen: Ids) -> _Seen:
-        """Of rows with the numbers of their sets."""
-        used, places = np.unique(chosen, return_inverse=True)
-        parts = [sets[number] for number in used.tolist()]
-        starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
-        return cls(np.concatenate(parts), starts, places.reshape(-1))
-
-
-@dataclass(frozen=True, eq=False)
-class _Column:
+class Column:
     """A function of a token.
 
     Args:
@@ -119,21 +96,27 @@ class _Column:
     values: Sequence[Any]
 
     @classmethod
-    def of(cls, values: Sequence[Any], places: Ids | None = None) -> _Column:
+    def of(cls, values: Sequence[Any], places: Ids | None = None) -> Column:
         """From values, some of which may be equal, and which of them each token has."""
         known = {value: i for i, value in enumerate(dict.fromkeys(values))}
         codes = np.array([known[value] for value in values])
         return cls(codes if places is None else codes[places], list(known))
 
-    def then(self, node: Node) -> _Column:
+    @cached_property
+    def common(self) -> tuple[int, Ids]:
+        """The number of most values, and the tokens that have another one."""
+        most = int(np.bincount(self.codes).argmax())
+        return most, np.flatnonzero(self.codes != most)
+
+    def then(self, node: Node) -> Column:
         """What a node makes of the value."""
         if node.op != "table" or node.rows is None:
-            return _Column.of([value_of(node, (value,)) for value in self.values], self.codes)
+            return Column.of([value_of(node, (value,)) for value in self.values], self.codes)
         found: list[Any] = [node.rest] * len(self.values)
         for (key,), value in node.rows.items():  # few of thousands of words
             if key in self._places:
                 found[self._places[key]] = value
-        return _Column.of(found, self.codes)
+        return Column.of(found, self.codes)
 
     @cached_property
     def _places(self) -> dict[Any, int]:
@@ -158,9 +141,9 @@ class WindowMeaning:
         roots = [part for rule in meaning.rules for part in (rule.flag, rule.token) if part is not None]
         self.evaluator = Evaluator(meaning.nodes, roots, meaning.vocabulary, len(meaning.vocabulary))
         self.at_positions: dict[int, list[Any]] = {}
-        self.of_tokens: dict[int, _Column] = {}
+        self.of_tokens: dict[int, Column] = {}
         self.aggregates: dict[int, Ids] = {}
-        self._behind: dict[tuple[int, int], _Column] = {}
+        self._behind: dict[tuple[int, int], Column] = {}
         for number in self.evaluator.needed:
             self._sort(number, meaning.nodes[number])
         simple = self.at_positions.keys() | self.of_tokens.keys() | self.aggregates.keys()
@@ -170,6 +153,7 @@ class WindowMeaning:
         self.roots = set(roots)
         read = {each for i in self.mixed for each in meaning.nodes[i].of} | self.roots
         self.exposed = sorted(read & self.at_positions.keys())
+        self.conjunctions = self._conjunctions()
 
     def windows(self, winners: Ids) -> list[Window]:
         """The kinds of positions.
@@ -202,39 +186,27 @@ class WindowMeaning:
             )
         return found
 
-    def evaluate(self, window: Window, sets: TokenSets, chosen: Ids) -> dict[int, Ids]:
-        """The numbers of the sets of all nodes that depend on tokens.
+    def _conjunctions(self) -> dict[int, tuple[int, ...]]:
+        """The nodes that say whether all of several flags hold, and these.
 
-        Args:
-            window: the kind of the position.
-            sets: sets of tokens, places in the vocabulary.
-            chosen: which of them each atom may be: [row, atom].
-
-        Returns:
-            For each node: [row].
+        Such a node is a threshold of a sum of flags that nobody else reads, and that is as large as
+        there are flags.
         """
-        evaluator = self.evaluator
-        numbers: dict[int, Ids] = {}
-        seen = [_Seen.of(sets, chosen[:, atom]) for atom in range(chosen.shape[1])]
-        for number in evaluator.needed:
-            node, listed = evaluator.nodes[number], evaluator.sets[number]
-            base, atom = self._base(number), OWN
-            if base is not None and base in window.reads:
-                atom = window.reads[base]
-            if number in window.values:
-                numbers[number] = np.full(len(chosen), listed.number((window.values[number],)))
-            elif base is not None and atom < 0:
-                value = self.evaluator.nodes[base].default
-                if base != number and value is not None:
-                    value = value_of(node, (value,))
-                numbers[number] = np.full(len(chosen), listed.number((value,)))
-            elif base is not None:
-                numbers[number] = self._sets_of(number, base, seen[atom])
-            elif number not in self.at_positions:
-                numbers[number] = evaluator.pointwise(node, numbers, listed)
-        return numbers
+        nodes, found = self.meaning.nodes, {}
+        readers = Counter(
+            each for i in self.evaluator.needed for each in nodes[i].here | nodes[i].elsewhere
+        )
+        for number in self.mixed:
+            node = nodes[number]
+            read = nodes[node.of[0]] if node.op == "at_least" else node
+            is_whole = read.op == "sum" and node.number == len(read.of) == len(set(read.of))
+            is_whole &= read.number == 0 and set(read.factors) == {1}
+            is_alone = is_whole and node.of[0] not in self.roots and readers[node.of[0]] == 1
+            if is_alone and all(nodes[each].kind == "flag" for each in read.of):
+                found[number] = read.of
+        return found
 
-    def _base(self, number: int) -> int | None:
+    def base(self, number: int) -> int | None:
         """The aggregate, or the node of the token, of which alone a node is a function."""
         node = self.evaluator.nodes[number]
         if number in self.of_tokens or number in self.aggregates:
@@ -242,35 +214,6 @@ class WindowMeaning:
         if number in self.mixed and len(node.of) == 1 and node.of[0] in self.aggregates:
             return node.of[0]
         return None
-
-    def _sets_of(self, number: int, base: int, seen: _Seen) -> Ids:
-        """The numbers of the sets of values of a function of one token: [row]."""
-        column, listed = self._column(number, base), self.evaluator.sets[number]
-        values, given = column.values, column.codes[seen.tokens]
-        least = np.minimum.reduceat(given, seen.starts)
-        most = np.maximum.reduceat(given, seen.starts)
-        kinds, places = np.unique(least * len(values) + most, return_inverse=True)
-        found = np.empty(len(least), dtype=np.int64)
-        for kind, key in enumerate(kinds.tolist()):
-            low, high = divmod(key, len(values))
-            some = np.flatnonzero(places == kind)
-            if high - low < 2:
-                found[some] = listed.number(values[code] for code in range(low, high + 1))
-                continue
-            for i in some.tolist():
-                end = seen.starts[i + 1] if i + 1 < len(seen.starts) else len(given)
-                inside = np.unique(given[seen.starts[i] : end])
-                found[i] = listed.number(values[code] for code in inside.tolist())
-        return found[seen.places]
-
-    def doubtful(self, numbers: Mapping[int, Ids]) -> dict[int, Flags]:
-        """The nodes that have several values, and leave the flag or the token of a rule undecided."""
-        wanted = {
-            root: ~self.evaluator.sets[root].single[numbers[root]]
-            for root in self.roots
-            if root in numbers
-        }
-        return undecided(self.evaluator, numbers, wanted, {})
 
     def distinguished(self, window: Window, nodes: Sequence[int], atom: int) -> Ids:
         """What nodes that read an atom make of each token, in numbers: [token, node].
@@ -281,17 +224,17 @@ class WindowMeaning:
             atom: the atom.
         """
         bases = {number for number, read in window.reads.items() if read == atom}
-        columns = [self._column(number, number) for number in nodes if number in bases & self.roots]
+        columns = [self.column(number, number) for number in nodes if number in bases & self.roots]
         for number in nodes:
             read = self.evaluator.nodes[number].of if number in self.mixed else ()
-            columns += [self._column(number, base) for base in read if base in bases]
+            columns += [self.column(number, base) for base in read if base in bases]
             if atom == OWN:
                 columns += [self.of_tokens[each] for each in read if each in self.of_tokens]
         if not columns:
             return np.empty((len(self.meaning.vocabulary), 0), dtype=np.int64)
         return np.stack([column.codes for column in columns], axis=1)
 
-    def _column(self, number: int, base: int) -> _Column:
+    def column(self, number: int, base: int) -> Column:
         """What a node makes of each token that another node reads.
 
         Args:
@@ -306,14 +249,14 @@ class WindowMeaning:
         if (number, base) not in self._behind:
             places = np.arange(len(read.codes))
             alone = len(node.of) == 1
-            self._behind[number, base] = read.then(node) if alone else _Column(places, places.tolist())
+            self._behind[number, base] = read.then(node) if alone else Column(places, places.tolist())
         return self._behind[number, base]
 
     def _sort(self, number: int, node: Node) -> None:
         """Put a node among those of the position, of the token, or those that read a window."""
         tokens = list(self.meaning.vocabulary)
         if node.op == "token":
-            self.of_tokens[number] = _Column.of(tokens)
+            self.of_tokens[number] = Column.of(tokens)
         elif node.op == "position":
             self.at_positions[number] = list(range(self.length))
         elif node.op == "constant" or (node.op == "sum" and not node.of):
@@ -335,7 +278,7 @@ class WindowMeaning:
                 rows = zip(
                     *([c.values[c.codes[i]] for i in first.tolist()] for c in columns), strict=True
                 )
-                found = _Column.of([value_of(node, row) for row in rows], places)
+                found = Column.of([value_of(node, row) for row in rows], places)
             self._allowed(found.values)
             self.of_tokens[number] = found
 

@@ -78,6 +78,7 @@ def mlp(
     down: Matrix,
     regime: Regime = IN_FLOAT32,
     activation: Activation = GELU,
+    known: tuple[Bounded, Array] | None = None,
 ) -> Stream:
     """The residual stream behind an MLP, before the addition is rounded.
 
@@ -94,8 +95,9 @@ def mlp(
         down: writes to the stream.
         regime: of which only the factors of products are not in float32.
         activation: of the units.
+        known: what they read, where that was computed already.
     """
-    pre, rounding = x.read(up)
+    pre, rounding = x.read(up) if known is None else known
     is_off = pre.center + pre.error <= -activation.straight
     is_on = ~is_off & (pre.center - pre.error >= activation.straight)
     largest = np.abs(pre.center) + pre.error

@@ -72,6 +72,7 @@ class Model:
         self.wte, self.wpe, self.blocks = weights.wte, weights.wpe, weights.blocks
         self.ln_f, self.unembedding = weights.ln_f, weights.unembedding
         self.no_directions = Along(np.zeros((0, config.n_embd)))
+        self.times: Array | None = None  # for how many dimensions each stands
 
     def read_weights(
         self, config: Config, tensors: Mapping[str, Array], regime: Regime, *, is_exact: bool
@@ -94,12 +95,7 @@ class Model:
         if not self.config.has_norm:
             return sums_not_normed(x)
         gain, bias = (each.center for each in weights)
-        return layer_norm_of_sums(x, gain, bias, self.config.epsilon)
-
-    def behind_units(self, layer: int, x: NormedSums) -> Stream:
-        """The stream behind hidden units that read such sums, before the addition is rounded."""
-        block = self.blocks[layer]
-        return mlp(x, block.c_fc, block.mlp_out, activation=self.activation)
+        return layer_norm_of_sums(x, gain, bias, self.config.epsilon, self.times)
 
     def within(self, regime: Regime) -> Model:
         """The same weights in a regime that differs in how attention is computed."""
@@ -370,14 +366,15 @@ class Model:
             error = np.minimum(error, self._apart_from(token, x))
         return Bounded(logits.center[:, token, None] - logits.center, error)
 
-    def difference_read(self, x: Normed, token: int) -> Bounded:
+    def difference_read(self, x: NormedSums, token: int) -> Bounded:
         """The same of rows of which alternatives are known, as one sum that is read of them.
 
         Args:
             x: the last stream, normalized: [row, n_embd].
             token: the id of the one.
         """
-        found, _ = x.read(self._differences[token])
+        weight, none = self.unembedding.weight, np.zeros(self.config.vocab_size)
+        found, _ = x.read(Matrix(weight[:, token, None] - weight, none), keeps=False)
         rounding = self.unembedding.product_error(x.magnitude)
         return Bounded(found.center, found.error + rounding + rounding[:, token, None])
 

@@ -64,10 +64,10 @@ class Evaluator:
         self.nodes, self.tokens, self.most = nodes, tokens, most
         self.sets = [Sets(most) for _ in nodes]
         roots = set(roots)
-        self.needed = _needed(nodes, roots)
+        self.needed = needed_by(nodes, roots)
         self.crossing = sorted({read for i in self.needed for read in nodes[i].elsewhere})
         self.checked = [i for i in self.needed if _can_break(nodes[i])]
-        self.everywhere = set(_needed(nodes, self.crossing))
+        self.everywhere = set(needed_by(nodes, self.crossing))
         self.users = _users(nodes, self.needed, roots)
         self.orders = any(nodes[i].how in ("latest", "earliest") for i in self.needed)
 
@@ -311,7 +311,7 @@ def _can_break(node: Node) -> bool:
     }.get(node.op, False)
 
 
-def _needed(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:
+def needed_by(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:
     """What must be computed, in order: what the roots read, and all assumptions."""
     found: set[int] = set()
     stack = [*roots, *(i for i, node in enumerate(nodes) if node.op == "assumed")]

@@ -14,11 +14,12 @@ from llama_margins import DTYPES, margins
 
 from handcraft import Program, Prompts, compile_program, predict, save
 from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.by_windows.cases import Cases
 from handcraft_check.by_windows.rotary_windows import RotaryWindowModel, rotary_copies
-from handcraft_check.by_windows.window_model import Cases
 from handcraft_check.by_windows.windows import TokenSets, WindowMeaning
 from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
+from handcraft_check.layers.layer_norm import Ids
 from handcraft_check.prove import prove
 from handcraft_check.radius import prove_radius
 
@@ -56,13 +57,26 @@ def test_sets_of_tokens_hold_each_text(program, dtype, seed, tmp_path_factory):
         some = [np.flatnonzero(rng.random(count) < 0.6) for _ in range(window.sources.shape[1])]
         some = [each if len(each) else np.array([0]) for each in some]
         chosen = np.array([[sets.number(each) for each in some]])
-        ran = model.run(Cases(groups, chosen)).logits[0]
+        cases, x = model.run(Cases(groups, chosen), 1 << 12)
         at = int(rng.integers(len(window.positions)))
         text = rng.integers(count, size=window.positions[at] + 1)
         for source, each in zip(window.sources[at], some, strict=True):
             text[source] = rng.choice(each)
         alone = claim.model.run(claim.token_ids[text])
-        assert_overlaps(alone, ran)
+        case = the_case_of(text[window.sources[at]], cases, sets)
+        logits = model.logits(claim.model.normed_sums(x.rows(case), claim.model.ln_f))
+        assert_overlaps(alone, logits[0])
+
+
+def the_case_of(tokens: Ids, cases: Cases, sets: TokenSets) -> Ids:
+    """The only one of some cases that allows tokens."""
+    found = [
+        case
+        for case, chosen in enumerate(cases.chosen)
+        if all(token in sets[number] for token, number in zip(tokens, chosen, strict=True))
+    ]
+    assert len(found) == 1
+    return np.array(found)
 
 
 def assert_overlaps(alone: Bounded, many: Bounded) -> None:

@@ -17,8 +17,9 @@ from handcraft_check.arithmetic.regime import IN_FLOAT32, REGIMES
 from handcraft_check.arithmetic.rounding import Bounded, multiplied, product_range, rounded
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_cases.cases import Entries, Runner
+from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.rms_norm_of_sums import are_numbers, rms_norm_of_sums
-from handcraft_check.by_windows.sums import Part, Sums
+from handcraft_check.by_windows.sums import Sums
 from handcraft_check.folder.config import Config
 from handcraft_check.layers.attention import clear_winners
 from handcraft_check.layers.gated_units import (

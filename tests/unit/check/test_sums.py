@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_windows.copies import adds_exactly
-from handcraft_check.by_windows.sums import Part, Sums, layer_norm_of_sums
+from handcraft_check.by_windows.parts import Part
+from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums
 from handcraft_check.layers.hidden_units import mlp
 from handcraft_check.layers.layer_norm import Matrix
 

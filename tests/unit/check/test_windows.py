@@ -13,19 +13,24 @@ from hypothesis import strategies as st
 from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, lookup, predict, save
+from handcraft.weights.layout import Sizes
 from handcraft_check.attempts import attempted
+from handcraft_check.by_cases.found import BudgetError
 from handcraft_check.by_windows import window_proof
 from handcraft_check.by_windows.copies import copied
+from handcraft_check.by_windows.narrow import narrowed
 from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.window_proof import _Kind, prove_windows
 from handcraft_check.by_windows.windows import TokenSets, UnfitError, WindowMeaning
 from handcraft_check.claim import read_claim
+from handcraft_check.folder.files import read_tensors
+from handcraft_check.layers.model import Model
 from handcraft_check.prove import prove
 
 
-def claim_of(program, folder):
+def claim_of(program, folder, width=None):
     """What the folder of a compiled program says."""
-    save(compile_program(program, architecture="gpt2"), folder)
+    save(compile_program(program, architecture="gpt2", sizes=Sizes(n_embd=width)), folder)
     return read_claim(folder)
 
 
@@ -35,20 +40,22 @@ def texts(claim):
         yield np.array([*product(range(len(claim.token_ids)), repeat=length)])
 
 
-@given(program=n_grams(), outright=st.sampled_from([0, 1 << 13]))
+@given(program=n_grams(), outright=st.sampled_from([0, 1 << 13]), width=st.sampled_from([None, 240]))
 @settings(max_examples=sweep(60))
 @pytest.mark.filterwarnings("ignore::handcraft.errors.HandcraftWarning")
-def test_every_text_is_in_a_case_with_no_larger_margin(program, outright, tmp_path_factory):
-    claim = claim_of(program, tmp_path_factory.mktemp("model"))
+def test_every_text_is_in_a_case_with_no_larger_margin(program, outright, width, tmp_path_factory):
+    claim = claim_of(program, tmp_path_factory.mktemp("model"), width)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(window_proof, "OUTRIGHT", outright)
         meaning = WindowMeaning(claim.meaning, claim.domain.length)
-        heads = copied(claim.model, claim.token_ids, claim.domain.length)
-        sets = TokenSets(len(claim.token_ids))
+        count, length = len(claim.token_ids), claim.domain.length
+        narrow = narrowed(claim.model, claim.token_ids, length, merges=True)
+        heads = copied(narrow, np.arange(count), length)
+        sets = TokenSets(count)
         kinds = {}
         for window in meaning.windows(heads.winners):
-            model = WindowModel(claim.model, heads, window, sets)
-            kind = _Kind(meaning, model, claim.token_ids, lambda text: None)
+            model = WindowModel(narrow, heads, window, sets)
+            kind = _Kind(meaning, model, np.arange(count), lambda text: None)
             kind.run(1 << 15)
             kinds.update({int(position): kind for position in window.positions})
     for some in texts(claim):
@@ -162,3 +169,43 @@ def test_the_verdict_of_a_window_program(tmp_path):
     assert found.word == "proved"
     assert found.inputs == 2**1025 - 2
     assert 29 < found.margin < 29.1037
+
+
+@pytest.fixture(scope="module")
+def right(tmp_path_factory):
+    """A folder that is right after every text, its claim and its tensors."""
+    rules = [
+        predict("b").after("aab"),
+        predict("c").after("ca"),
+        predict("c").after("bb"),
+        predict("b").after("c"),
+        predict("a").otherwise(),
+    ]
+    folder = tmp_path_factory.mktemp("right")
+    claim = claim_of(Program(vocabulary="abc", context=5, rules=rules), folder)
+    content = (folder / "model.safetensors").read_bytes()
+    return claim, read_tensors(content, "model.safetensors")[0]
+
+
+@given(rng=st.integers(0, 2**32 - 1).map(np.random.default_rng), outright=st.sampled_from([0, 1 << 13]))
+@settings(max_examples=15)
+def test_a_changed_weight_that_changes_an_answer_keeps_no_proof(rng, outright, right):
+    claim, tensors = right
+    name = rng.choice(sorted(tensors))
+    changed = tensors[name].copy().reshape(-1)
+    place = rng.choice(np.flatnonzero(changed)) if changed.any() else 0
+    old = changed[place]
+    changed[place] = rng.choice([0, -old, 2 * old, old * 1.01, old + rng.normal(), 1e6, 3e38])
+    model = Model(claim.model.config, {**tensors, name: changed.reshape(tensors[name].shape)})
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(window_proof, "OUTRIGHT", outright)
+            found = prove_windows(model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 15)
+    except (UnfitError, BudgetError):
+        return
+    for some in texts(claim):
+        for text in some[rng.permutation(len(some))[:5]]:
+            answer = claim.token_ids[claim.meaning.answers(text[None]).token[0]]
+            logits = model.run(claim.token_ids[text])
+            others = np.delete(logits.center, answer).max()
+            assert logits.center[answer] - others >= found.margin - 2 * logits.error.max()

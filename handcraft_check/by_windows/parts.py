@@ -1,0 +1,223 @@
+"""Summands of a stream of which several alternatives are possible, such as what is read of a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from handcraft_check.arithmetic.regime import Array
+from handcraft_check.layers.half import NO_BIT, lowest_bit
+from handcraft_check.layers.layer_norm import Ids
+
+KEPT_UP_TO = 1 << 25
+"""Products of a table and a matrix with more numbers are made again where they are read again."""
+
+RANKED = 64
+"""How many of the least and of the largest values of a column are kept in order, and how many rows of
+large sets are multiplied at once."""
+
+FEW = 8
+"""Values are not put in order for so few large sets."""
+
+Range = tuple[Array, Array]
+"""The least and the largest values."""
+
+Make = Callable[[], Array]
+"""Makes a matrix: [dimension, out]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A summand of which each row allows some alternatives.
+
+    Args:
+        table: the vectors: [alternative, dimension].
+        sets: several alternatives each.
+        chosen: what each row allows: the number of an alternative or, behind those, of a set: [row].
+        read: what matrices make of the vectors, kept for parts that have the same table.
+        run: each set lies within a run of so many alternatives; the first begins at 0.
+    """
+
+    table: Array
+    sets: Sequence[Ids]
+    chosen: Ids
+    read: dict[Hashable, Any] = field(default_factory=dict)
+    run: int = 0
+
+    def rows(self, which: Ids) -> Part:
+        """Some of the rows."""
+        return Part(self.table, self.sets, self.chosen[which], self.read, self.run)
+
+    def product(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> Array:
+        """Weighted sums of each vector: [alternative, out].
+
+        Args:
+            weight: makes the weights: [dimension, out].
+            key: who has the same key has the same weights; None to keep nothing.
+            columns: some of the sums; all without it.
+        """
+        if key in self.read:
+            found: Array = self.read[key]
+        else:
+            made = weight()
+            if key is None or len(self.table) * made.shape[1] > KEPT_UP_TO:
+                return self.table @ (made if columns is None else made[:, columns])
+            found = self.read[key] = self.table @ made
+        return found if columns is None else found[:, columns]
+
+    @cached_property
+    def lowest_bits(self) -> Ids:
+        """The exponents of powers of two of which all numbers are multiples: [dimension]."""
+        if "lowest bits" not in self.read:
+            found = lowest_bit(self.table).min(axis=0, initial=NO_BIT)
+            self.read["lowest bits"] = found.astype(np.float64)
+        return np.asarray(self.read["lowest bits"].astype(np.int64))
+
+    @cached_property
+    def several(self) -> Sequence[tuple[Ids, Ids]]:
+        """The sets of which a row allows any: their alternatives, and those rows."""
+        rows = np.flatnonzero(self.chosen >= len(self.table))
+        if not len(rows):
+            return []
+        rows = rows[np.argsort(self.chosen[rows], kind="stable")]
+        parts = np.split(rows, np.flatnonzero(np.diff(self.chosen[rows])) + 1)
+        return [(self.sets[self.chosen[part[0]] - len(self.table)], part) for part in parts]
+
+    def ends(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> _Ends:
+        """What weighted sums may be, as for `product`."""
+        made = None if key in self.read else weight()
+        if made is None or (key is not None and len(self.table) * made.shape[1] <= KEPT_UP_TO):
+            return _Ends(self, self.product(weight, key, columns), key, columns)
+        used = self._used()
+        return _Ends(used, used.product(weight, None, columns), None, columns)
+
+    def _used(self) -> Part:
+        """The same rows, of a table that only has the alternatives that one of them allows."""
+        count, several = len(self.table), self.several
+        single = self.chosen[self.chosen < count]
+        used = np.unique(np.concatenate([single, *(each for each, _ in several)]))
+        chosen = np.searchsorted(used, self.chosen)
+        for number, (_, rows) in enumerate(several):
+            chosen[rows] = len(used) + number
+        return Part(self.table[used], [np.searchsorted(used, each) for each, _ in several], chosen)
+
+    @cached_property
+    def box(self) -> Range:
+        """The least and the largest number of each dimension: [row, dimension] each."""
+        self.read.setdefault("table", self.table)
+        found = _Ends(self, self.table, "table", None)
+        return found.least, found.most
+
+    def squares(self, fixed: Array) -> Range:
+        """The least and the largest square of how far an alternative is from the middle of the box.
+
+        With it, twice its product with something fixed. For an alternative t and the middle m, that is
+        |t|^2 + 2 t (fixed - m) + |m|^2 - 2 fixed m.
+
+        Args:
+            fixed: [row, dimension].
+
+        Returns:
+            [row] each; 0 where a row has one alternative.
+        """
+        low, high = np.zeros((2, len(fixed)))
+        lengths = self.read.setdefault("squares", np.square(self.table).sum(axis=1))
+        middle, run = (self.box[0] + self.box[1]) / 2, self.run or len(self.table)
+        apart, own = fixed - middle, (middle * (middle - 2 * fixed)).sum(axis=1)
+        waiting: dict[int, list[tuple[Ids, int]]] = {}
+        for alternatives, rows in self.several:
+            first = int(alternatives[0]) // run * run
+            if 2 * len(alternatives) > run:
+                waiting.setdefault(first, []).extend((alternatives, row) for row in rows.tolist())
+                continue
+            each = lengths[alternatives] + 2 * apart[rows] @ self.table[alternatives].T
+            low[rows], high[rows] = each.min(axis=1), each.max(axis=1)
+        for first, large in waiting.items():
+            of_run, squares = self.table[first : first + run].T, lengths[first : first + run]
+            for start in range(0, len(large), RANKED):
+                some = large[start : start + RANKED]
+                every = squares + 2 * apart[[row for _, row in some]] @ of_run
+                for (alternatives, row), each in zip(some, every, strict=True):
+                    inside = each[alternatives - first]
+                    low[row], high[row] = inside.min(), inside.max()
+        is_several = self.chosen >= len(self.table)
+        return low + np.where(is_several, own, 0.0), high + np.where(is_several, own, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """The least and the largest of some values of the alternatives that each row allows.
+
+    The largest value of a set is the first in the order of all values that is one of the set. If a set
+    has most of the alternatives, that is mostly the first or the second.
+
+    Args:
+        part: the alternatives.
+        values: of each: [alternative, out].
+        key: stands for the values of all columns, whose order is kept; None to keep nothing.
+        columns: which columns these are.
+    """
+
+    part: Part
+    values: Array
+    key: Hashable
+    columns: Ids | None
+
+    @property
+    def least(self) -> Array:
+        """[row, out]."""
+        return self._end(-1)
+
+    @property
+    def most(self) -> Array:
+        """[row, out]."""
+        return self._end(1)
+
+    def _end(self, sign: int) -> Array:
+        part, count = self.part, len(self.part.table)
+        found = self.values[np.minimum(part.chosen, count - 1)]
+        run = part.run or count
+        is_ranked = [len(each) ** 2 > 4 * run for each, _ in part.several]
+        is_kept = self.key in part.read and sum(is_ranked) > FEW
+        for (alternatives, rows), is_large in zip(part.several, is_ranked, strict=True):
+            if is_kept and is_large:
+                found[rows] = self._of_ranked(alternatives, run, sign)
+            else:
+                some = self.values[alternatives]
+                found[rows] = some.max(axis=0) if sign > 0 else some.min(axis=0)
+        return np.asarray(found)
+
+    def _of_ranked(self, alternatives: Ids, run: int, sign: int) -> Array:
+        """The least or the largest value of a set that has many alternatives: [out]."""
+        first = int(alternatives[0]) // run * run
+        order = self._order(first, run, sign)
+        is_in = np.zeros(run, dtype=bool)
+        is_in[alternatives - first] = True
+        at = order[:, 0].copy()
+        left = np.flatnonzero(~is_in[at])
+        for place in range(1, order.shape[1]):
+            at[left] = order[left, place]
+            left = left[~is_in[at[left]]]
+            if not len(left):
+                break
+        found = self.values[first + at, np.arange(len(at))]
+        if len(left):
+            some = self.values[np.ix_(alternatives, left)]
+            found[left] = some.max(axis=0) if sign > 0 else some.min(axis=0)
+        return np.asarray(found)
+
+    def _order(self, first: int, run: int, sign: int) -> Ids:
+        """Of a run, the alternatives with the least or the largest values, in order: [out, place]."""
+        key = ("order", self.key, first, sign)
+        if key not in self.part.read:
+            values = -sign * self.part.read[self.key][first : first + run].T
+            most = min(RANKED, values.shape[1])
+            some = np.argpartition(values, most - 1, axis=1)[:, :most]
+            order = np.argsort(np.take_along_axis(values, some, axis=1), axis=1)
+            self.part.read[key] = np.take_along_axis(some, order, axis=1).astype(np.int32)
+        found: Ids = self.part.read[key]
+        return found if self.columns is None else found[self.columns]
