@@ -14,9 +14,9 @@ from handcraft.compiler.passes.cases import Setting, at_positions, is_positional
 from handcraft.compiler.rules.rulings import Ruling
 from handcraft.errors import CompileError
 from handcraft.language import Prompts
-from handcraft.language.decision import Decision
 from handcraft.language.graph.domain import as_number
 from handcraft.language.graph.node import Aggregate, Comparison, Node, is_position, walk
+from handcraft.language.rules.decision import Decision
 
 
 def for_begin_token(

@@ -8,8 +8,8 @@ from handcraft.conformance.faults.fault import Fault
 from handcraft.conformance.faults.llama import LlamaReference
 from handcraft.conformance.faults.reference import Ids, Reference, State
 from handcraft.dtype import BFLOAT16, FLOAT16, DType
-from handcraft.model.activation import gelu_tanh
-from handcraft.model.attention import Array
+from handcraft.model.layers.activation import gelu_tanh
+from handcraft.model.layers.attention import Array
 
 
 class PairsInterleaved(LlamaReference):
