@@ -23,7 +23,6 @@ def tried_pack():
         ("transformers", "float32", set()),
         ("transformers", "bfloat16", set()),
         ("transformers-eager", "float16", set()),
-        ("transformers-cast", "float32", set()),
     ],
 )
 def test_an_engine_answers_as_the_pack_says(engine, dtype, skipped):

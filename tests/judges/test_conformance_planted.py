@@ -66,7 +66,9 @@ def check_named(run, bug):
     first = run.findings[0]
     assert first.faults == (bug,), first
     assert first.says == shared_pack().faults[bug]
-    assert len(run.findings) <= 2
+    # of all cases, two more may be told in their own words: long generation, of which faults are not
+    # measured, and one where the bug makes two scores equal, which rounding then decides
+    assert len(run.findings) <= (3 if DEEP else 2)
 
 
 def test_two_bugs_at_once_are_both_named():
