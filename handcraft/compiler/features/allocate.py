@@ -16,7 +16,7 @@ from handcraft.circuits import coded, signed_bits
 from handcraft.circuits.number import plainest
 from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.features.feature import CODE, ITSELF, Feature, Numbers, Reading, greatest, least
-from handcraft.compiler.features.text_begins import at_begin, by_steps
+from handcraft.compiler.features.text_begins import at_begin, by_steps, only_in_text
 from handcraft.compiler.features.value_numbers import (
     canonical,
     line_through,
@@ -24,7 +24,14 @@ from handcraft.compiler.features.value_numbers import (
     usual,
 )
 from handcraft.compiler.passes.fuse import digital
-from handcraft.compiler.passes.ir import Attend, IsText, StepFunction, WeightedSum, is_scalar
+from handcraft.compiler.passes.ir import (
+    Attend,
+    IsBegin,
+    IsText,
+    StepFunction,
+    WeightedSum,
+    is_scalar,
+)
 from handcraft.language.graph.domain import Finite, Plain, as_number, magnitude
 from handcraft.language.graph.node import (
     Assumed,
@@ -81,7 +88,7 @@ class Features:
         self.positions = positions
         self.normed = normed
         self.in_bits = in_bits
-        self.small = small and normed and begin is None
+        self.small = (small and normed) or begin is not None
         self.code_apart = code_apart
         self.by_node: dict[Node | str, Feature] = {}
         self.given: dict[Node, Reading] = {}
@@ -162,6 +169,8 @@ class Features:
                 return Reading((), ever[0])
         if isinstance(node, IsText):
             return at_begin(self) * (numbers[0] - numbers[1]) + Reading((), numbers[1])
+        if isinstance(node, IsBegin):
+            return at_begin(self) * (numbers[1] - numbers[0]) + Reading((), numbers[0])
         if self.begin is not None and is_position(node):
             return by_steps(self, numbers)
         if self.in_bits and isinstance(node, Embedded) and node.of == "token" not in self.one_hot:
@@ -371,7 +380,10 @@ class Features:
                     read = (yield from result_of(self._number(value))) * Fraction(1, feature.scale)
                 else:
                     through = self._through(feature.node, numbers)
-                    keeps_zero = self.normed and not (self.in_bits and feature.node.picks != "mean")
+                    is_exact = self.in_bits and feature.node.picks != "mean"
+                    keeps_zero = self.normed and self.begin is None and not is_exact
                     read = yield from result_of(self._read(value, through, keeps_zero=keeps_zero))
+                if feature.node.begun and not isinstance(value, IsBegin):
+                    read = only_in_text(read, self)
                 feature.moved.append(read)
         return feature.numbers[numbers]

@@ -124,6 +124,8 @@ class Assembly:
                 if feature.is_flag(i):
                     continue
                 largest = max(map(magnitude, feature.span(i)))
+                if feature.is_small(i) and self.features.begin is not None:
+                    continue  # float32 rounds it away, see `SMALL_ROTARY`
                 if feature.is_small(i):
                     squares += 2 * (SMALL * largest) ** 2
                     continue
@@ -143,7 +145,8 @@ class Assembly:
     def _allocate_needs(self, feature: Feature) -> None:
         node = feature.node
         if isinstance(node, Attend):
-            pattern = node.case, node.picks, node.slack, node.unique, node.base, node.by, node.sunk
+            how = node.slack, node.unique, node.base, node.by, node.sunk, node.begun
+            pattern = node.case, node.picks, how
             if pattern not in self._known:
                 self._known[pattern] = qk_circuit(node, self.features, self.context, self.precision)
             self.qk_circuits[id(feature)] = self._known[pattern]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from handcraft.compiler.features.feature import CODE, Feature, Numbers, Reading
 from handcraft.compiler.passes.ir import IsBefore
-from handcraft.language.graph.domain import FLAGS
+from handcraft.language.graph.domain import FLAGS, Plain
+from handcraft.language.graph.node import Embedded
 from handcraft.language.graph.wording import reads
 
 if TYPE_CHECKING:
@@ -28,6 +29,24 @@ def by_steps(features: Features, numbers: Numbers) -> Reading:
                 flag.moved.append(at_begin(features))
             total += Reading(((before - after, flag, place),))
     return total
+
+
+def only_in_text(reading: Reading, features: Features) -> Reading:
+    """What reads 0 at the begin token, and everywhere else the same as a sum over embedded numbers."""
+    there = reading.constant + sum(f * _stored_at_begin(feature, i) for f, feature, i in reading.terms)
+    return reading + at_begin(features) * -there if there else reading
+
+
+def _stored_at_begin(feature: Feature, i: int) -> Plain:
+    """The number that the begin token stores of an embedded feature."""
+    assert isinstance(feature.node, Embedded)
+    count = len(feature.values)
+    if feature.is_one_hot:
+        return int(i == count)
+    if feature.is_code:  # the begin token has the id after the last
+        width = len(feature.numbers)
+        return 1 if count >> (width - 1 - i) & 1 else -1
+    return feature.numbers_at(i)[0] if feature.at_begin is None else feature.at_begin
 
 
 def at_begin(features: Features) -> Reading:

@@ -104,6 +104,10 @@ class HeadOutputs:
         key = Attend(domain, text, case, match.key, picks, place=self.of.place)
         return self._holds(replace(match, key=key), reads(self.of, " exists"))
 
+    def here(self, case: Case) -> Node:
+        """A flag: whether this position matches itself."""
+        return self._all([self._holds(match, reads(match.key, " here")) for match in case], reads("here"))
+
     def equal(self, one: Node, other: Node, text: Wording) -> Node:
         """A flag: whether two values at one position are equal."""
         return self._holds(Match(one, other, Comparison.EQ), text)

@@ -234,7 +234,8 @@ class Ruled:
             direct=direct,
             one=features.one(self.setting.position) if short else None,
         )
-        precision = Precision(self.dtype, features.normed, level=is_level, sure=sure)
+        gated = self.begin is not None
+        precision = Precision(self.dtype, features.normed, level=is_level, sure=sure, gated=gated)
         assembly = Assembly(features, prompts.context, precision)
         assembly.settle()
         if self.begin is not None and assembly.qk_circuits:  # keys tell the begin token from others
@@ -284,7 +285,7 @@ class Ruled:
             PrecisionError: the dtype does not distinguish what it must.
         """
         prompts = self.program.prompts
-        unit = SMALL_UNIT if apart else UNIT
+        unit, gated = SMALL_UNIT if apart else UNIT, self.begin is not None
         features = Features(
             one_hot=() if apart else ("token",),
             normed=self.has_norm,
@@ -304,7 +305,9 @@ class Ruled:
             with_rest(logit_neurons) if are_exact(self.rulings) else (logit_neurons, None)
         )
         assembly = Assembly(
-            features, prompts.context, Precision(self.dtype, features.normed, sure=sure)
+            features,
+            prompts.context,
+            Precision(self.dtype, features.normed, level=gated, sure=sure, gated=gated),
         )
         assembly.settle()
         assembly.check()
