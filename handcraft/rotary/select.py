@@ -7,7 +7,9 @@ the matches, by distance; that of the begin token; those of all other sources.
 
 Where matches share the attention, their scores must be equal, and so nothing may depend on the distance:
 all constants of the query are 0, and every match has a score of exactly 0. The begin token has that too
-where it is counted; else the slowest pair that holds no channel takes it down to a level between.
+where it is counted; else the slowest pair that holds no channel takes it down to a level between. Where it
+does not matter which match is found, this takes the shortest queries too. Only in float16 no score of the
+begin token may be below 0: its padding would be minus infinity everywhere then.
 """
 
 from __future__ import annotations
@@ -177,7 +179,7 @@ def longest_lead(
     picks: Picks, channels: int, rotation: Rotation, dtype: DType, nats: float
 ) -> ContentScore | None:
     """The score with the longest lead, up to `nats`; None where pairs are too few or too fast."""
-    if picks in ("every", "counted"):
+    if picks in ("every", "counted") or (picks == "any" and not dtype.overflows_first):
         return _shared(channels, rotation, dtype, nats, is_begin_counted=picks == "counted")
     constants = rotation.pairs - channels
     middle = (rotation.text_distances - 1) / 2
