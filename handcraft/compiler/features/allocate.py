@@ -16,7 +16,12 @@ from handcraft.circuits import coded, signed_bits
 from handcraft.circuits.number import plainest
 from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.features.feature import CODE, ITSELF, Feature, Numbers, Reading, greatest, least
-from handcraft.compiler.features.text_begins import at_begin, by_steps, only_in_text
+from handcraft.compiler.features.text_begins import (
+    at_begin,
+    by_steps,
+    only_in_text,
+    position_by_part,
+)
 from handcraft.compiler.features.value_numbers import (
     canonical,
     line_through,
@@ -67,7 +72,8 @@ class Features:
             change; otherwise there is ballast.
         code_apart: whether the bits of the token are read from a copy, so that only the unembedding
             reads the subspace of the logits.
-        positions: how the positions that heads look for are encoded, if that is asked for.
+        positions: how the positions that heads look for are encoded, if that is asked for. In a rotary
+            model, ``parts`` if neurons find them by a part of the attention, instead of heads.
         begin: the name of the begin token, where no position is embedded: heads find out then where
             the text begins. None where positions are embedded.
     """
@@ -172,7 +178,9 @@ class Features:
         if isinstance(node, IsBegin):
             return at_begin(self) * (numbers[1] - numbers[0]) + Reading((), numbers[0])
         if self.begin is not None and is_position(node):
-            return by_steps(self, numbers)
+            if self.positions != "parts":
+                return by_steps(self, numbers)
+            node = position_by_part(len(numbers))
         if self.in_bits and isinstance(node, Embedded) and node.of == "token" not in self.one_hot:
             found = self._of_code(node, numbers)
             if found is not None:

@@ -95,6 +95,11 @@ class Assembly:
         return max((each.largest for each in self.qk_circuits.values()), default=0)
 
     @property
+    def steps(self) -> int:
+        """How many heads find out whether a position is before some other."""
+        return sum(isinstance(each.node, IsBefore) for each in self.features.by_node.values())
+
+    @property
     def tolerates_clearing(self) -> bool:
         """Whether neurons still distinguish their sums if every number has twice the noise.
 

@@ -11,7 +11,7 @@ from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Node
 from handcraft.origin import Origin, Place
-from handcraft.weights.layers import NEAREST_TO_ZERO, STEEPNESS
+from handcraft.weights.layers import GATE_STEEPNESS, NEAREST_TO_ZERO, STEEPNESS
 from handcraft.weights.layout import BALLAST
 
 if TYPE_CHECKING:
@@ -233,6 +233,8 @@ class Precision:
         In float16, which ends at 65504, they also do so exactly: up to 32768 it represents all
         multiples of 16, which is a quarter of a gap.
         """
+        if self.gated:
+            return dtype_named(self.dtype).largest // GATE_STEEPNESS
         return dtype_named(self.dtype).largest // (2 * STEEPNESS)
 
     def check_noise(

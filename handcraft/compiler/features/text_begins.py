@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from handcraft.compiler.features.feature import CODE, Feature, Numbers, Reading
-from handcraft.compiler.passes.ir import IsBefore
-from handcraft.language.graph.domain import FLAGS, Plain
+from handcraft.compiler.passes.ir import (
+    Attend,
+    IsBefore,
+    IsBegin,
+    StepFunction,
+    Threshold,
+    between,
+)
+from handcraft.language.graph.domain import FLAGS, Plain, Range, finite
 from handcraft.language.graph.node import Embedded
 from handcraft.language.graph.wording import reads
 
@@ -16,6 +24,23 @@ if TYPE_CHECKING:
 
 BEGIN = "begin"
 """The name of a flag that is true at the begin token only."""
+
+
+def position_by_part(context: int) -> StepFunction:
+    """The position by the part of the attention that the begin token gets of all sources.
+
+    At position i these are i + 2, so its part is 1/(i + 2). A threshold at every position is enough for
+    all functions of it.
+    """
+    begin = IsBegin(FLAGS, reads("begin"))
+    domain = Range(0, 1, Fraction(1), context + 1)
+    part = Attend(domain, reads("fraction of begin"), (), begin, "mean", begun=True)
+    values = tuple(range(context - 1, -1, -1))
+    thresholds = []
+    for later, earlier in pairwise(values):
+        at_least, gap = between(Fraction(1, later + 2), Fraction(1, earlier + 2))
+        thresholds.append(Threshold(((1, part),), at_least, gap))
+    return StepFunction(finite(values), reads("position"), tuple(thresholds), values)
 
 
 def by_steps(features: Features, numbers: Numbers) -> Reading:

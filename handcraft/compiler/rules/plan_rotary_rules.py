@@ -1,13 +1,15 @@
-"""Rules to the plan of a rotary model: in two ways, of which the smaller is taken.
+"""Rules to the plan of a rotary model: in several ways, of which the smallest is taken.
 
 An MLP of a Llama is as wide as it must be, and the heads that look back share keys and values. So no
-neurons are spread over layers, and all that matters is how tokens are stored.
+neurons are spread over layers, and all that matters is how tokens are stored, and how positions are found:
+by a head for each place where what is read of them changes, or by neurons.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.rules.ruled import Made, Ruled
 from handcraft.compiler.stage import Stage
 from handcraft.errors import HandcraftError, LayoutError, LimitError, PrecisionError
@@ -23,14 +25,18 @@ def plan_rotary_rules(ruled: Ruled, sizes: Sizes) -> tuple[Plan, tuple[Stage, ..
     plans: list[tuple[int, Plan, tuple[Stage, ...]]] = []
     refused: HandcraftError = LimitError("no way to store the tokens", where=ruled.program.place)
     for in_bits in _ways(ruled):
-        try:
-            made = _made(ruled, sizes, in_bits=in_bits)
-            plan = plan_model(made.circuits, ruled.target, sizes, dtype=ruled.dtype)
-        except (LayoutError, PrecisionError, LimitError) as error:
-            refused = error
-            continue
-        stages = ruled.coded_stages if in_bits else ruled.stages
-        plans.append((plan.shape.parameters(plan.architecture), plan, stages))
+        stages: tuple[Stage, ...] = ()
+        for by_parts in (False, True):
+            try:
+                made = _made(ruled, sizes, in_bits=in_bits, by_parts=by_parts)
+                plan = plan_model(made.circuits, ruled.target, sizes, dtype=ruled.dtype)
+            except (LayoutError, PrecisionError, LimitError) as error:
+                refused = error
+                continue
+            stages = ruled.coded_stages if in_bits else ruled.stages
+            plans.append((plan.shape.parameters(plan.architecture), plan, stages))
+            if not made.steps or not Precision(ruled.dtype).is_wide:
+                break
     if not plans:
         raise refused
     _, plan, stages = min(plans, key=lambda each: each[0])
@@ -46,7 +52,7 @@ def _ways(ruled: Ruled) -> Iterator[bool]:
         yield False
 
 
-def _made(ruled: Ruled, sizes: Sizes, *, in_bits: bool) -> Made:
+def _made(ruled: Ruled, sizes: Sizes, *, in_bits: bool, by_parts: bool) -> Made:
     """The circuits; what is stored besides the token is flags.
 
     Raises:
@@ -54,10 +60,10 @@ def _made(ruled: Ruled, sizes: Sizes, *, in_bits: bool) -> Made:
         LimitError: some rules cannot be decided from the bits of tokens alone.
     """
     if not in_bits:
-        made = ruled.one_hot(sizes, direct=False, apart=False, sure=True, flags=True)
+        made = ruled.one_hot(sizes, direct=False, apart=False, sure=True, flags=True, by_parts=by_parts)
         assert made is not None  # only direct writing may be impossible
         return made
-    coded = ruled.coded(direct=False, sure=True, short=False)
+    coded = ruled.coded(direct=False, sure=True, short=False, by_parts=by_parts)
     if isinstance(coded, PrecisionError):
         raise coded
     if coded is None:

@@ -59,11 +59,13 @@ class Made:
         circuits: the circuits.
         is_level: whether they are precise enough only if LayerNorm always divides by the same.
         score: no query, and no attention score that must be finite, is larger, before it is made sharp.
+        steps: how many heads find out whether a position is before some other.
     """
 
     circuits: Circuits
     is_level: bool
     score: Plain
+    steps: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,13 +171,16 @@ class Ruled:
         return (*self.lowered_for_bits, *(self.coded_rules.stages if self.coded_rules else ()))
 
     @cache  # noqa: B019 - of a program that is being compiled
-    def coded(self, *, direct: bool, sure: bool, short: bool) -> Made | PrecisionError | None:
+    def coded(
+        self, *, direct: bool, sure: bool, short: bool, by_parts: bool = False
+    ) -> Made | PrecisionError | None:
         """The circuits in which everything is stored in bits.
 
         Args:
             direct: whether what makes the answer of the last rule writes its logits.
             sure: whether what is only found by measuring is refused.
             short: whether a neuron is to take one hidden unit behind LayerNorm.
+            by_parts: in a rotary model, whether neurons find positions by a part of the attention.
 
         Returns:
             None where that is no way; where the dtype does not distinguish what it must, what is wrong.
@@ -198,7 +203,13 @@ class Ruled:
         for is_level, unit in tries:
             try:
                 found = self._coded(
-                    rules, direct=direct, sure=sure, is_level=is_level, short=short, unit=unit
+                    rules,
+                    direct=direct,
+                    sure=sure,
+                    is_level=is_level,
+                    short=short,
+                    unit=unit,
+                    by_parts=by_parts,
                 )
             except PrecisionError as error:
                 refused = refused or error
@@ -216,6 +227,7 @@ class Ruled:
         direct: bool,
         short: bool,
         unit: int,
+        by_parts: bool,
     ) -> Made | None:
         """The circuits, if LayerNorm always divides by the same or that does not matter."""
         prompts = self.program.prompts
@@ -224,7 +236,7 @@ class Ruled:
             in_bits=True,
             small=is_level,
             code_apart=short,
-            positions=self.encodings.positions,
+            positions="parts" if by_parts else self.encodings.positions,
             begin=self.begin,
         )
         code = features.code(prompts.token.node)
@@ -262,7 +274,8 @@ class Ruled:
             code=code,
             largest=largest,
         )
-        return Made(circuits, is_level and self.has_norm, assembly.largest_score)
+        steps = assembly.steps
+        return Made(circuits, is_level and self.has_norm, assembly.largest_score, steps)
 
     @cache  # noqa: B019
     def _ranked(self, *, apart: bool) -> tuple[Rank, ...]:
@@ -270,7 +283,14 @@ class Ruled:
         return ranks(self.rulings, self.dtype, apart=apart)
 
     def one_hot(
-        self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool, flags: bool = False
+        self,
+        sizes: Sizes,
+        *,
+        direct: bool,
+        apart: bool,
+        sure: bool,
+        flags: bool = False,
+        by_parts: bool = False,
     ) -> Made | None:
         """The circuits with a logit for each token; None where what makes the last cannot write any.
 
@@ -280,6 +300,7 @@ class Ruled:
             apart: whether logits have a subspace of their own.
             sure: whether what is only found by measuring is refused.
             flags: whether all that is stored besides is flags, so that LayerNorm divides by the same.
+            by_parts: in a rotary model, whether neurons find positions by a part of the attention.
 
         Raises:
             PrecisionError: the dtype does not distinguish what it must.
@@ -290,7 +311,7 @@ class Ruled:
             one_hot=() if apart else ("token",),
             normed=self.has_norm,
             in_bits=flags,
-            positions=self.encodings.positions,
+            positions="parts" if by_parts else self.encodings.positions,
             begin=self.begin,
         )
         features.allocate(self.token)
@@ -327,7 +348,7 @@ class Ruled:
         )
         if self.reuse and self.begin is None:
             circuits = with_reuse(circuits, places, self.target, sizes)
-        return Made(circuits, False, assembly.largest_score)
+        return Made(circuits, False, assembly.largest_score, assembly.steps)
 
 
 def _times_passed_on(added: int, unit: int) -> int:
