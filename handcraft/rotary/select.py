@@ -218,12 +218,12 @@ def _shared(
     What holds the begin token back is at most `nats` times a small factor; channels hold back more.
     """
     constants = rotation.pairs - channels
+    if constants < (0 if is_begin_counted else 1):
+        return None
     queries: list[tuple[Fraction, Fraction]] = [(Fraction(0), Fraction(0))] * constants
     begin = [Fraction(0)] * rotation.pairs
     needed = nats
     if not is_begin_counted:
-        if constants < 1:
-            return None
         slow = rotation.frequencies[constants - 1 : constants]
         holding = _holding(nats, slow, rotation, rotation.begin_distances, dtype)
         if holding is None:

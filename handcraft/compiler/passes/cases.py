@@ -30,6 +30,10 @@ LEXICOGRAPHIC_FROM = 64
 """From so many values on, a comparison is split into its parts where that is possible."""
 
 
+STEPS_UP_TO = 64
+"""The most steps of a table that are always accepted to save a block."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """What the passes know about the texts.
@@ -44,6 +48,7 @@ class Setting:
         in_bits: whether values of many kinds become flags in the end.
         prompts: which texts are allowed; None where that does not matter.
         rotary: whether heads attend by distance, and no position is embedded.
+        most_steps: how many steps of a table are always accepted to save a block.
     """
 
     context: int
@@ -54,6 +59,7 @@ class Setting:
     in_bits: bool = False
     prompts: Prompts | None = None
     rotary: bool = False
+    most_steps: int = STEPS_UP_TO
 
     @classmethod
     def of(cls, prompts: Prompts, precision: Precision, *, rotary: bool = False) -> Setting:

@@ -16,7 +16,7 @@ from handcraft.compiler.features.assembly import Assembly
 from handcraft.compiler.features.precision import ADDED_EXACTLY, SURE_SHIFT, Precision
 from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.features.text_begins import at_begin
-from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.cases import STEPS_UP_TO, Setting
 from handcraft.compiler.passes.counts import has_count
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
 from handcraft.compiler.passes.unequal import has_inequality
@@ -79,6 +79,7 @@ class Ruled:
         reuse: whether dimensions that are read no more are used again.
         written: the rules as written.
         encodings: of tokens and positions, as asked for.
+        most_steps: how many steps of a table are always accepted to save a block.
     """
 
     program: Program
@@ -87,6 +88,7 @@ class Ruled:
     reuse: bool
     written: Sequence[Ruling]
     encodings: Encodings = AUTO
+    most_steps: int = STEPS_UP_TO
 
     @classmethod
     def of(
@@ -150,7 +152,8 @@ class Ruled:
     def setting(self) -> Setting:
         """What is known about the texts."""
         precision = Precision(self.dtype, self.has_norm)
-        return Setting.of(self.program.prompts, precision, rotary=self.target.is_rotary)
+        found = Setting.of(self.program.prompts, precision, rotary=self.target.is_rotary)
+        return replace(found, most_steps=self.most_steps)
 
     @cached_property
     def coded_rules(self) -> CodedRules | None:
