@@ -195,19 +195,25 @@ class Precision:
     def _check_gate(
         self, node: Node | Origin, reading: Reading, level: Plain, gap: Plain
     ) -> None:
-        """Raise unless the two gates of a threshold cancel where a sum with fractions exceeds it.
+        """Raise unless the two gates of a threshold cancel where a sum exceeds it.
+
+        In half precision they do as long as both are exact: for a sum of k gaps above the threshold
+        they are 128 (4 k + 3) and 128 (4 k + 1).
 
         Raises:
             PrecisionError: the sum exceeds it by too much.
         """
+        if not self.gated or (self.is_wide and not any(reading.small)):
+            return
         (low, high), at_least = reading.span, level + reading.rest
         above = min(high - at_least, at_least - gap - low)
-        if self.gated and any(reading.small) and above > gap * GATES_REACH:
+        reach = GATES_REACH if self.is_wide else (1 << (self.bits - 2)) - 1
+        if above > gap * reach:
             raise _refusal(
                 node,
-                f"`{_text(node)}` must distinguish fractions that differ by {_shown(gap)}, in sums of "
-                f"up to {_shown(above)} above their threshold; gates are safe up to "
-                f"{_shown(gap * GATES_REACH)}",
+                f"`{_text(node)}` must distinguish numbers that differ by {_shown(gap)}, in sums of up "
+                f"to {_shown(above)} beyond their threshold; gates are safe up to "
+                f"{_shown(gap * reach)} in {self.dtype}",
             )
 
     def _check_reach(self, node: Node | Origin, reading: Reading, level: Plain, gap: Plain) -> None:

@@ -120,7 +120,7 @@ class _Scores:
 
     def made(self) -> QKCircuit:
         node, span = self.node, self._span
-        if node.begun:
+        if node.begun and node.picks == "mean":
             return self._by_content()
         if self.features.begin is not None and (back := self._distance_back()) is not None:
             return at_distance(back)

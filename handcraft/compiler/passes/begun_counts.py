@@ -16,6 +16,7 @@ import numpy as np
 from handcraft.compiler.passes.cases import has_constant_query
 from handcraft.compiler.passes.head_outputs import HeadOutputs
 from handcraft.compiler.passes.ir import Attend, IsBegin, StepFunction, Threshold, between
+from handcraft.compiler.passes.unrolled import unrolled_count
 from handcraft.language.graph.domain import FLAGS, Plain, Range, finite
 from handcraft.language.graph.node import Case, Node, is_token
 from handcraft.language.graph.reachable import bases
@@ -36,6 +37,10 @@ def begun_count(outputs: HeadOutputs, placed: Case, others: Case, flags: Flags) 
         flags: which sources the conditions on positions allow, [destination, source].
     """
     seen = flags & outputs.setting.visible
+    if not outputs.setting.holds_parts:
+        unrolled = unrolled_count(outputs, others, seen)
+        if unrolled is not None:
+            return [(1, unrolled)]
     if bool((seen == np.tril(outputs.setting.visible, -1)).all()):  # all but this position
         return [*begun_count(outputs, (), others, outputs.setting.visible), (-1, outputs.here(others))]
     if not placed and all(map(has_constant_query, others)) and _of_token(others):

@@ -30,6 +30,9 @@ LEXICOGRAPHIC_FROM = 64
 """From so many values on, a comparison is split into its parts where that is possible."""
 
 
+LEAST_DIGITS = 1 << 16
+"""`Setting.steps` of dtypes that hold no more digits than float16 are not larger."""
+
 STEPS_UP_TO = 64
 """The most steps of a table that are always accepted to save a block."""
 
@@ -72,6 +75,11 @@ class Setting:
             prompts=prompts,
             rotary=rotary,
         )
+
+    @property
+    def holds_parts(self) -> bool:
+        """Whether the dtype has so many digits that parts of the attention tell how many sources match."""
+        return self.steps > LEAST_DIGITS
 
     @cached_property
     def position(self) -> Embedded:

@@ -18,10 +18,12 @@ from handcraft.compiler.passes.head_outputs import HeadOutputs
 from handcraft.compiler.passes.ir import Attend
 from handcraft.compiler.passes.joined import joined
 from handcraft.compiler.passes.unequal import Unequal
+from handcraft.compiler.passes.unrolled import unrolled_means
 from handcraft.language.graph.attend import mean_domain
 from handcraft.language.graph.domain import Finite, Plain, Value, finite
 from handcraft.language.graph.node import (
     Aggregate,
+    AtLeast,
     Case,
     Choice,
     Constant,
@@ -50,6 +52,8 @@ def lower_aggregates(roots: Sequence[Node], setting: Setting) -> list[Node]:
 
 def _lowered(node: Node, done: Mapping[Node, Node], setting: Setting) -> Node:
     fresh = with_children(node, done)
+    if isinstance(node, AtLeast | Lookup) and setting.rotary and not setting.holds_parts:
+        return unrolled_means(node, done, setting) or fresh
     if isinstance(fresh, Linear):
         return _merged(fresh, setting)
     if not isinstance(fresh, Aggregate):

@@ -88,7 +88,9 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
         weights = [Fraction(node.base) ** -count for count in failing]
         values = (as_number(known[node.value][there]) for there in seen)
         return whole(Fraction(sum(map(mul, weights, values)) / sum(weights)))
-    if node.begun:
+    if node.begun and node.picks != "mean" and min(failing) > 0:
+        return False
+    if node.begun and node.picks == "mean":
         matching = [there for there in seen if failing[there] == 0]
         summed = sum(as_number(known[node.value][there]) for there in matching)
         return whole(Fraction(summed + isinstance(node.value, IsBegin)) / (len(matching) + 1))
