@@ -17,9 +17,9 @@ class ByContent:
     than 0, and a source matches if all are 0. The begin token never matches, whatever it stores.
 
     Args:
-        picks: which of the sources that match gets all the attention. With ``any`` there is only one, or
-            it does not matter which; with ``every`` all get equal parts, and with ``counted`` the begin
-            token gets one too: of c matches each gets 1/(c + 1).
+        picks: which of the sources that match gets all the attention. With ``any`` there is only one,
+            or it does not matter which; with ``every`` all get equal parts, and with ``counted`` the
+            begin token gets one too: of c matches each gets 1/(c + 1).
 
     >>> ByContent("latest").pattern(np.array([[0, 0, -1]])).tolist()
     [[0, 1, 0]]

@@ -5,11 +5,11 @@ score that depends little on the distance. The other pairs hold constants, as fo
 score falls with the distance, or rises, or is only high enough. So the scores are, from above: those of
 the matches, by distance; that of the begin token; those of all other sources.
 
-Where matches share the attention, their scores must be equal, and so nothing may depend on the distance:
+Where matches share the attention, their scores must be equal, and nothing may depend on the distance:
 all constants of the query are 0, and every match has a score of exactly 0. The begin token has that too
-where it is counted; else the slowest pair that holds no channel takes it down to a level between. Where it
-does not matter which match is found, this takes the shortest queries too. Only in float16 no score of the
-begin token may be below 0: its padding would be minus infinity everywhere then.
+where it is counted; else the slowest pair that holds no channel takes it down to a level between. Where
+it does not matter which match is found, this takes the shortest queries too. Only in float16 no score
+of the begin token may be below 0: its padding would be minus infinity everywhere then.
 """
 
 from __future__ import annotations

@@ -265,7 +265,8 @@ class _Meter:
         for i, head in enumerate(self.compiled.plan.layers[number].heads):
             content, even = head.attends.content, float(TIE) / self.compiled.source.context
             if content is not None and content.picks == "any":
-                even = dtype_named(self.compiled.model.dtype.name).underflow / 2  # it does not matter which is found
+                # It does not matter which of several is found.
+                even = dtype_named(self.compiled.model.dtype.name).underflow / 2
             behind = np.where(visible, value[:, i], -np.inf)
             best = behind.max(axis=-1, keepdims=True)
             behind[behind >= best - np.abs(best) * 1e-5 - even] = -np.inf  # it, and what ties with it

@@ -67,8 +67,8 @@ class Layout:
 
     A plain layout gives a coordinate one dimension. A mirrored one, for LayerNorm, gives it two that
     store x and -x, so that the mean is always 0. A flag is then stored as -1 or +1, so that its square
-    is always 1. A small number is stored times `SMALL`, in a rotary layout times `SMALL_ROTARY`. Scalars and coded subspaces share one *balance*
-    dimension, which stores minus their sum.
+    is always 1. A small number is stored times `SMALL`, in a rotary layout times `SMALL_ROTARY`.
+    Scalars and coded subspaces share one *balance* dimension, which stores minus their sum.
 
     Args:
         subspaces: the subspaces of the residual stream, in order, without gaps.

@@ -51,7 +51,8 @@ def programs(draw) -> Program:
     prompts = Prompts("abc"[: draw(st.integers(2, 3))], context=draw(st.sampled_from([1, 2, 3, 5, 6])))
     one, other = draw(numbers(prompts)), draw(numbers(prompts))
     flags = [one >= draw(st.integers(0, 3)), one - other > 0, other == draw(st.integers(0, 2))]
-    rules = [predict(token).when(flag) for token, flag in zip("ab", draw(st.permutations(flags)))]
+    first, second, _ = draw(st.permutations(flags))
+    rules = [predict("a").when(first), predict("b").when(second)]
     return Program(prompts=prompts, rules=[*rules, predict("b").otherwise()])
 
 

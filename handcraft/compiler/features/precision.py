@@ -192,9 +192,7 @@ class Precision:
                 is_tight=True,
             )
 
-    def _check_gate(
-        self, node: Node | Origin, reading: Reading, level: Plain, gap: Plain
-    ) -> None:
+    def _check_gate(self, node: Node | Origin, reading: Reading, level: Plain, gap: Plain) -> None:
         """Raise unless the two gates of a threshold cancel where a sum exceeds it.
 
         In half precision they do as long as both are exact: for a sum of k gaps above the threshold

@@ -31,7 +31,6 @@ from handcraft.compiler.features.score_terms import (
 from handcraft.compiler.passes.cases import Setting, at_positions, distance_back, names_one_position
 from handcraft.compiler.passes.ir import Attend
 from handcraft.display import short_repr
-from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import FLAGS, Plain, as_number, magnitude
 from handcraft.language.graph.node import Comparison, Node, is_position
 from handcraft.language.graph.source_counts import selects_itself

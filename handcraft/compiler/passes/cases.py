@@ -78,7 +78,7 @@ class Setting:
 
     @property
     def holds_parts(self) -> bool:
-        """Whether the dtype has so many digits that parts of the attention tell how many sources match."""
+        """Whether the dtype holds parts of the attention, which tell how many sources match."""
         return self.steps > LEAST_DIGITS
 
     @cached_property

@@ -42,8 +42,8 @@ class Attend(Node):
         by: the number of a source that decides which is the latest or the earliest; None for its
             position. Matching sources with the same number must have the same value.
         sunk: whether position 0 counts as a source that matches, whatever fails there.
-        begun: in a rotary model, whether the begin token counts as a source, whose value is 0, and that of
-            `IsBegin` 1: of a mean one that matches, else one that is found where none does.
+        begun: in a rotary model, whether the begin token counts as a source, whose value is 0, and that
+            of `IsBegin` 1: of a mean one that matches, else one that is found where none does.
     """
 
     case: Case

@@ -218,8 +218,8 @@ class _Search:
     def _signs(self, scale: Sequence[Ints]) -> Iterator[Sequence[int]]:
         """With which sign each argument may be added up: all ways, or the likely one of many.
 
-        Where the output rises with an argument, or falls, whatever the others are, both grow together on
-        average or they do not (Chow 1961, of threshold functions).
+        Where the output rises with an argument, or falls, whatever the others are, both grow together
+        on average or they do not (Chow 1961, of threshold functions).
         """
         count = len(scale)
         if count <= SIGNS_UP_TO:

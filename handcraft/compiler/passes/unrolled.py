@@ -1,7 +1,7 @@
 """Counts and means in a rotary model as sums over look-backs, for dtypes that hold few digits.
 
-A flag is moved from every distance at which sources are counted. Flags are exact in every dtype, and so is
-their sum; but it takes a head, and a dimension, for each distance.
+A flag is moved from every distance at which sources are counted. Flags are exact in every dtype, and so
+is their sum; but it takes a head, and a dimension, for each distance.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from handcraft.language.graph.source_counts import Flags
 from handcraft.language.graph.wording import listed_in, reads
 
 UNROLLED_UP_TO = 96
-"""From how many distances a flag is moved. bfloat16 tells a sum exactly from a threshold that is up to 63
-below it, and of the two sides of a threshold the nearer one counts."""
+"""From how many distances a flag is moved. bfloat16 tells a sum exactly from a threshold that is up to
+63 below it, and of the two sides of a threshold the nearer one counts."""
 
 
 def unrolled_count(outputs: HeadOutputs, others: Case, flags: Flags) -> StepFunction | None:
@@ -114,7 +114,9 @@ def _steps_of(node: Node) -> tuple[Node, list[Change], tuple[Value, ...]] | None
         return node.number, [(below, node.bound)], (False, True)
     if not isinstance(node, Lookup) or len(node.arguments) != 1:
         return None
-    rows = sorted((as_number(key), value) for (key,), value in node.table.items() if kind_of(key) is not Kind.CATEGORY)
+    listed = ((key, value) for (key,), value in node.table.items())
+    numbered = ((as_number(k), value) for k, value in listed if kind_of(k) is not Kind.CATEGORY)
+    rows = sorted(numbered, key=lambda row: row[0])
     changes = [(one, other) for (one, a), (other, b) in pairwise(rows) if a != b]
     if len(rows) < len(node.table) or not changes:
         return None
@@ -152,7 +154,7 @@ class _Sums:
 
 
 def simplest_between(low: Plain, high: Plain) -> Fraction:
-    """The fraction with the smallest denominator that is neither below the first number nor above the other.
+    """The fraction with the smallest denominator from the first number to the second.
 
     >>> simplest_between(0, Fraction(1, 16)), simplest_between(Fraction(2, 7), Fraction(3, 8))
     (Fraction(0, 1), Fraction(1, 3))

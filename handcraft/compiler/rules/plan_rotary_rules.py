@@ -1,8 +1,8 @@
 """Rules to the plan of a rotary model: in several ways, of which the smallest is taken.
 
 An MLP of a Llama is as wide as it must be, and the heads that look back share keys and values. So no
-neurons are spread over layers, and all that matters is how tokens are stored, and how positions are found:
-by a head for each place where what is read of them changes, or by neurons.
+neurons are spread over layers, and all that matters is how tokens are stored, and how positions are
+found: by a head for each place where what is read of them changes, or by neurons.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from handcraft.compiler.stage import Stage
 from handcraft.errors import HandcraftError, LayoutError, LimitError, PrecisionError
 from handcraft.weights import Plan, Sizes, plan_model
 
-
 FEW_STEPS = 8
-"""The most steps of a table that are accepted to save a block, in the second try: all MLPs are as wide as the
-widest, so many steps in one block may cost more than another block."""
+"""The most steps of a table that are accepted to save a block, in the second try: all MLPs are as wide
+as the widest, so many steps in one block may cost more than another block."""
 
 
 def plan_rotary_rules(ruled: Ruled, sizes: Sizes) -> tuple[Plan, tuple[Stage, ...]]:

@@ -130,8 +130,8 @@ def _widths(needed: int, sizes: Sizes) -> Iterator[int]:
 def _powers(architecture: Architecture, layout: Layout) -> Iterable[int]:
     """The k for which 4**k is a mean square next to which epsilon and small numbers count for nothing.
 
-    Each small number adds at most 2^-16 to a sum of squares, which float32 rounds to 23 digits after the
-    first: all of them must be less than half of the last.
+    Each small number adds at most 2^-16 to a sum of squares, which float32 rounds to 23 digits after
+    the first: all of them must be less than half of the last.
     """
     added = len(layout.small_dimensions) * SMALL_ROTARY**2 / layout.n_embd
     counts = max(Fraction(architecture.norm_epsilon), added) * EPSILON_COUNTS_FROM
