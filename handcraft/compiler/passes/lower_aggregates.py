@@ -12,6 +12,7 @@ from itertools import product
 
 from handcraft.compiler.passes.cases import Setting, simplified
 from handcraft.compiler.passes.children import with_children
+from handcraft.compiler.passes.clipped import clipped_look_back
 from handcraft.compiler.passes.counts import count
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.head_outputs import HeadOutputs
@@ -78,6 +79,10 @@ def _lowered(node: Node, done: Mapping[Node, Node], setting: Setting) -> Node:
     if not found:
         return _constant(fresh, fresh.default)
     assert fresh.how in ("mean", "latest", "earliest")
+    if setting.rotary and len(found) == 1 and len(cases) == 1:
+        clipped = clipped_look_back(HeadOutputs(fresh, setting), found[0], fresh.value)
+        if clipped is not None:
+            return clipped
     raw = HeadOutputs(fresh, setting).moved(joined(found, fresh), fresh.value, fresh.how, unique=alone)
     if fresh.default is None or alone:
         return raw

@@ -13,8 +13,9 @@ from itertools import count, pairwise, product
 from math import ceil, lcm
 
 from handcraft.compiler.passes.cases import Setting, has_constant_query, simplified
+from handcraft.compiler.passes.clipped import brought
 from handcraft.compiler.passes.head_outputs import HeadOutputs
-from handcraft.compiler.passes.ir import Attend, IsText, StepFunction, Threshold
+from handcraft.compiler.passes.ir import IsText, StepFunction, Threshold
 from handcraft.language.graph.domain import (
     FLAGS,
     Finite,
@@ -30,10 +31,8 @@ from handcraft.language.graph.node import (
     Aggregate,
     AtLeast,
     Case,
-    Comparison,
     Linear,
     Lookup,
-    Match,
     Node,
     is_token,
 )
@@ -180,10 +179,10 @@ def _matches_at(outputs: HeadOutputs, others: Case, back: int) -> Node:
         flags.append(_moved(outputs, outputs.matches(constant), back))
     for match in others:
         if match not in constant:
-            key = match.key if back == 0 else _brought(outputs, match.key, back)
+            key = match.key if back == 0 else brought(outputs, match.key, back)
             flags.append(outputs.here((replace(match, key=key),)))
     if not constant and back:
-        flags.append(_brought(outputs, IsText(FLAGS, reads("text")), back))
+        flags.append(brought(outputs, IsText(FLAGS, reads("text")), back))
     return outputs.all(flags)
 
 
@@ -192,16 +191,6 @@ def _moved(outputs: HeadOutputs, flag: Node, back: int) -> Node:
     if back == 0:
         return flag
     if all(map(is_token, bases(flag))):
-        return replace(_brought(outputs, flag, back), begun=True)
-    there = _brought(outputs, IsText(FLAGS, reads("text")), back)
-    return outputs.all([there, _brought(outputs, flag, back)])
-
-
-def _brought(outputs: HeadOutputs, value: Node, back: int) -> Attend:
-    """A value of the source so far back; any value where there is none."""
-    setting, of = outputs.setting, outputs.of
-    table: dict[tuple[Value, ...], Value] = {(i,): i - back for i in range(setting.context)}
-    query = Lookup(finite(table.values()), reads(f"{back} back"), (setting.position,), table)
-    case = (Match(setting.position, query, Comparison.EQ),)
-    text = reads(value, f" {back} back")
-    return Attend(value.domain, text, case, value, "latest", unique=True, place=of.place)
+        return replace(brought(outputs, flag, back), begun=True)
+    there = brought(outputs, IsText(FLAGS, reads("text")), back)
+    return outputs.all([there, brought(outputs, flag, back)])
