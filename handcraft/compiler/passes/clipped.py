@@ -1,7 +1,7 @@
 """Look-backs in a rotary model, and those that mean the first token where there is none so far back.
 
-A head that looks k back finds the begin token where a text has no such token, and that has no value of an
-expression. So where the first token is meant there, another head finds it, and a table chooses.
+A head that looks k back finds the begin token where a text has no such token, and that has no value of
+an expression. So where the first token is meant there, another head finds it, and a table chooses.
 """
 
 from __future__ import annotations
