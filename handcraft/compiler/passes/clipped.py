@@ -6,13 +6,25 @@ an expression. So where the first token is meant there, another head finds it, a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 from handcraft.compiler.passes.cases import Setting, at_positions, is_positional
 from handcraft.compiler.passes.head_outputs import HeadOutputs
 from handcraft.compiler.passes.ir import Attend
-from handcraft.language.graph.domain import Finite, Value, as_number, finite
-from handcraft.language.graph.node import Case, Comparison, Constant, Lookup, Match, Node, is_position
+from handcraft.language.graph.domain import Finite, Kind, Value, as_number, finite
+from handcraft.language.graph.node import (
+    Case,
+    Comparison,
+    Constant,
+    Linear,
+    Lookup,
+    Match,
+    Node,
+    is_position,
+    is_token,
+)
+from handcraft.language.graph.reachable import bases
 from handcraft.language.graph.wording import reads
 
 
@@ -27,6 +39,8 @@ def clipped_look_back(outputs: HeadOutputs, case: Case, value: Node) -> Node | N
         [i < start for i in range(setting.context)], reads(f"position < {start}")
     )
     first = value if start == 1 else _at_first(outputs, value)
+    if value.domain.kind is Kind.NUMBER and all(map(is_token, bases(value))):
+        return _added(outputs, value, before, first, back)
     there = brought(outputs, value, back)
     table: dict[tuple[Value, ...], Value] = {
         (is_before, one, other): one if is_before else other
@@ -34,6 +48,27 @@ def clipped_look_back(outputs: HeadOutputs, case: Case, value: Node) -> Node | N
     }
     of = outputs.of
     return Lookup(value.domain, of.text, (before, first, there), table, place=of.place)
+
+
+def _added(outputs: HeadOutputs, value: Node, before: Node, first: Node, back: int) -> Node:
+    """A number, as a sum: that so far back, which is 0 at the begin token, or that of the first token.
+
+    What both exceed the smallest number by is added up.
+    """
+    assert isinstance(value.domain, Finite)
+    of, low = outputs.of, min(map(as_number, value.domain.values))
+    more: dict[tuple[Value, ...], Value] = {(v,): as_number(v) - low for v in value.domain.values}
+    text = reads(value, f" above {low}")
+    above = Lookup(finite(more.values()), text, (value,), more, place=of.place)
+    gated: dict[tuple[Value, ...], Value] = {
+        (is_before, v): as_number(v) - low if is_before else 0
+        for is_before, v in product((False, True), value.domain.values)
+    }
+    alone = Lookup(
+        finite(gated.values()), reads(of, " at first"), (before, first), gated, place=of.place
+    )
+    there = replace(brought(outputs, above, back), begun=True)
+    return Linear(value.domain, of.text, ((1, there), (1, alone)), low, place=of.place)
 
 
 def brought(outputs: HeadOutputs, value: Node, back: int) -> Attend:
