@@ -75,9 +75,11 @@ def clipped(draw) -> Program:
     back = draw(st.integers(1, prompts.context - 1))
     start = draw(st.integers(back, prompts.context))
     there = position.map(lambda here: here - back if here >= start else 0)
+    number = token.map({"a": 2, "b": -1, "c": draw(st.integers(0, 1))})
+    total = select(position, there).latest(number, default=0) + number
     value = draw(st.sampled_from([token, token.map({"a": "b", "b": "c", "c": "a"})]))
     found = select(position, there).latest(value, default="b")
-    rules = [predict("a").when(found == token), predict(found).otherwise()]
+    rules = [predict("c").when(total >= draw(st.integers(-1, 3))), predict(found).otherwise()]
     return Program(prompts=prompts, rules=rules[draw(st.integers(0, 1)) :])
 
 

@@ -39,7 +39,7 @@ def clipped_look_back(outputs: HeadOutputs, case: Case, value: Node) -> Node | N
         [i < start for i in range(setting.context)], reads(f"position < {start}")
     )
     first = value if start == 1 else _at_first(outputs, value)
-    if value.domain.kind is Kind.NUMBER and all(map(is_token, bases(value))):
+    if start == back and value.domain.kind is Kind.NUMBER and all(map(is_token, bases(value))):
         return _added(outputs, value, before, first, back)
     there = brought(outputs, value, back)
     table: dict[tuple[Value, ...], Value] = {
