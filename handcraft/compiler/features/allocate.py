@@ -19,8 +19,8 @@ from handcraft.compiler.features.feature import CODE, ITSELF, Feature, Numbers, 
 from handcraft.compiler.features.text_begins import (
     at_begin,
     by_steps,
-    only_in_text,
     position_by_part,
+    with_begin,
 )
 from handcraft.compiler.features.value_numbers import (
     canonical,
@@ -392,6 +392,13 @@ class Features:
                     keeps_zero = self.normed and self.begin is None and not is_exact
                     read = yield from result_of(self._read(value, through, keeps_zero=keeps_zero))
                 if feature.node.begun and not isinstance(value, IsBegin):
-                    read = only_in_text(read, self)
+                    read = with_begin(read, self, _at_0(feature, numbers))
                 feature.moved.append(read)
         return feature.numbers[numbers]
+
+
+def _at_0(feature: Feature, numbers: Numbers) -> Plain:
+    """The number of the value 0, which the begin token counts as."""
+    if numbers == ITSELF:
+        return 0
+    return numbers[[as_number(value) for value in feature.values].index(0)]

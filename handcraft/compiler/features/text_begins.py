@@ -56,10 +56,10 @@ def by_steps(features: Features, numbers: Numbers) -> Reading:
     return total
 
 
-def only_in_text(reading: Reading, features: Features) -> Reading:
-    """What reads 0 at the begin token, and everywhere else the same as a sum over embedded numbers."""
+def with_begin(reading: Reading, features: Features, number: Plain) -> Reading:
+    """What reads a number at the begin token, and everywhere else the same as a sum over embedded ones."""
     there = reading.constant + sum(f * _stored_at_begin(feature, i) for f, feature, i in reading.terms)
-    return reading + at_begin(features) * -there if there else reading
+    return reading + at_begin(features) * (number - there) if there != number else reading
 
 
 def _stored_at_begin(feature: Feature, i: int) -> Plain:
