@@ -57,7 +57,7 @@ def by_steps(features: Features, numbers: Numbers) -> Reading:
 
 
 def with_begin(reading: Reading, features: Features, number: Plain) -> Reading:
-    """What reads a number at the begin token, and everywhere else the same as a sum over embedded ones."""
+    """What reads a number at the begin token, and elsewhere the same as a sum over embedded ones."""
     there = reading.constant + sum(f * _stored_at_begin(feature, i) for f, feature, i in reading.terms)
     return reading + at_begin(features) * (number - there) if there != number else reading
 
