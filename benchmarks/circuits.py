@@ -10,8 +10,8 @@ import time
 
 from measuring import print_table
 
-from handcraft.cli.shipped import shipped_programs
-from handcraft.cli.sources import compile_found, find
+from handcraft.cli.input.shipped import shipped_programs
+from handcraft.cli.input.sources import compile_found, find
 from handcraft.ground_truth import of_compiled
 from handcraft.ground_truth.circuit.find_circuit import find_circuit
 

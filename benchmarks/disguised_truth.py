@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from handcraft import disguise
-from handcraft.cli.sources import compile_found, find
+from handcraft.cli.input.sources import compile_found, find
 from handcraft.compiler import Compiled
 from handcraft.disguise import Distract, Permute, Rotate, Split
 from handcraft.ground_truth import Wanted, of_compiled, of_disguise

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from handcraft import HandcraftError, compile_program, disguise, load, read_checkpoint, save
-from handcraft.cli.sources import find
+from handcraft.cli.input.sources import find
 from handcraft.disguise import (
     Distract,
     Match,

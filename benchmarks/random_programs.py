@@ -36,8 +36,9 @@ from handcraft.circuits.ideal import ideal_logits
 from handcraft.compiler import CompiledSequences, compile_sequences
 from handcraft.compiler.ordinal import PASSES
 from handcraft.compiler.ordinal.approximate import approximations, predicted
-from handcraft.compiler.passes import split_bits, unequal
+from handcraft.compiler.passes.aggregates import unequal
 from handcraft.compiler.passes.run_nodes import run_nodes
+from handcraft.compiler.passes.tables import split_bits
 from handcraft.compiler.rules import plan_rules
 from handcraft.compiler.rules.plan_rules import RuleWays
 from handcraft.compiler.search import Way, smallest

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from handcraft import Prompts, compile_program, select
-from handcraft.cli.program_file import choose, run_file
+from handcraft.cli.input.program_file import choose, run_file
 from handcraft.compiler import compile_sequences
 from handcraft.draw import circuits_svg, draw_picture
 from handcraft.language import Program

@@ -54,7 +54,7 @@ else:
             "handcraft.formats": ("load", "read_checkpoint", "save"),
             "handcraft.language.automata": ("Automaton", "regex"),
             "handcraft.language.program": ("Program",),
-            "handcraft.language.rule": ("predict",),
+            "handcraft.language.rules.rule": ("predict",),
             "handcraft.language.sequences": (
                 "Expression",
                 "Prompts",

@@ -66,7 +66,7 @@ def pytest_collection_finish(session):
 @pytest.fixture(autouse=True)
 def no_progress(monkeypatch):
     """Print no line of progress, however slow the machine: tests compare what is printed."""
-    monkeypatch.setattr("handcraft.cli.progress_bar.EVERY", 3600.0)
+    monkeypatch.setattr("handcraft.cli.output.progress_bar.EVERY", 3600.0)
 
 
 @pytest.fixture

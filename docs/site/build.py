@@ -144,7 +144,7 @@ def code(text: str) -> str:
 
 def gallery(pages: Path, names: Sequence[str]) -> str:
     """The gallery: a thumbnail for each program, which opens its live page where there is one."""
-    from handcraft.cli.shipped import shipped_programs, summary
+    from handcraft.cli.input.shipped import shipped_programs, summary
 
     programs = shipped_programs()
     entries = []
@@ -199,7 +199,7 @@ def write_site(target: Path, *, live: Sequence[str]) -> Path:
     Returns:
         Its mkdocs.yml.
     """
-    from handcraft.cli.shipped import shipped_programs
+    from handcraft.cli.input.shipped import shipped_programs
 
     shutil.rmtree(target, ignore_errors=True)
     pages = target / "pages"
@@ -236,7 +236,7 @@ def write_site(target: Path, *, live: Sequence[str]) -> Path:
 
 def main() -> None:
     """Write the site to build/site/html."""
-    from handcraft.cli.shipped import shipped_programs
+    from handcraft.cli.input.shipped import shipped_programs
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", type=Path, default=ROOT / "build" / "site")

@@ -16,7 +16,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from handcraft.cli.interrupt import Interrupted, interruptible
-from handcraft.cli.printing import error_data, print_json
+from handcraft.cli.output.printing import error_data, print_json
 from handcraft.errors import CommandError, HandcraftError, HandcraftWarning
 
 EXIT_CODES = (

@@ -21,7 +21,7 @@ from handcraft.display import shorten_value
 from handcraft.dtype import dtype_named as check_dtype
 from handcraft.errors import CompileError
 from handcraft.language import Expression, Program
-from handcraft.language.read_rules import UncoveredError
+from handcraft.language.rules.read_rules import UncoveredError
 from handcraft.limits import CONTEXT
 from handcraft.model import published
 from handcraft.phrase import phrase, setting

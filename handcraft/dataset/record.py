@@ -14,7 +14,7 @@ from handcraft.compiler.text.show_pass import show_pass
 from handcraft.errors import HandcraftError
 from handcraft.language import Program, write_rules
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.random_programs import (
     Seeded,
     make_expression_program,

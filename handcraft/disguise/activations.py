@@ -6,8 +6,8 @@ import numpy as np
 
 from handcraft.disguise.carried import Ids
 from handcraft.model import Model
-from handcraft.model.attention import Array
-from handcraft.model.norm import layer_norm
+from handcraft.model.layers.attention import Array
+from handcraft.model.layers.norm import layer_norm
 
 LONGEST = 64
 """The most tokens of a text that is run: attention takes time that grows with the square."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from handcraft.errors import ModelError
 from handcraft.model import Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 Ids = npt.NDArray[np.int64]
 

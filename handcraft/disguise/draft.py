@@ -11,7 +11,7 @@ import numpy as np
 from handcraft.disguise.carried import Carried, unchanged
 from handcraft.disguise.moved import moved
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 Radius = Callable[[Model], float]
 """How far, relatively, all weights of a model may move, as it is proved; 0 where nothing is."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from handcraft.errors import ModelError
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.phrase import Phrase, phrase, setting
 
 CLOSE = 1e-9

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from handcraft.circuits import Circuits
 from handcraft.language import Program, Prompts
 from handcraft.model import Model, as_reordered, as_rounded
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.verify import logit_margins, verify
 
 EVERY_UP_TO = 20_000

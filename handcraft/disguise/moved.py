@@ -17,7 +17,7 @@ import numpy as np
 from handcraft.disguise.carried import NONE, Carried, HeadCopy, Ids
 from handcraft.disguise.fold_norms import fold_norms, readers
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.vocabulary import Vocabulary
 
 

@@ -25,7 +25,7 @@ from handcraft.formats.tensors.safetensors_file import Pending, write_safetensor
 from handcraft.formats.tensors.shards import read_header
 from handcraft.limits import BLOCKS, check_memory
 from handcraft.model import Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.proofs.certificate import sha256
 
 VERSION = 1

@@ -11,7 +11,7 @@ import numpy as np
 from handcraft.disguise.carried import NONE, Carried, HeadCopy, Ids, Place
 from handcraft.errors import LayoutError
 from handcraft.model import Model, Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.phrase import Phrase, phrase, setting
 
 EVEN = 1e-12

@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 
 @dataclass(frozen=True)

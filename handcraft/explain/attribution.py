@@ -31,7 +31,7 @@ import numpy.typing as npt
 from handcraft.explain.explanation import Kind, Part, Share
 from handcraft.explain.served import Served
 from handcraft.model import AxisNames, BlockNames, Model, Trace
-from handcraft.model.tensor_axes import Writers
+from handcraft.model.tensors.tensor_axes import Writers
 from handcraft.origin import Origin
 
 Floats = npt.NDArray[np.float64]

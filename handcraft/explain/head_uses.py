@@ -13,7 +13,7 @@ from handcraft.explain.served import Served
 from handcraft.explain.stored import Stored
 from handcraft.language.graph.domain import Value
 from handcraft.model import AxisNames, Model, Trace
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 SEEN = 1e-6
 """An attention weight that is smaller is as good as 0: in float32, a millionth of a sum is rounding."""

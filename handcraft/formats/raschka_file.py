@@ -16,7 +16,7 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import CheckpointError
 from handcraft.formats.tensors.safetensors_file import Pending, write_safetensors
 from handcraft.model import Model, Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

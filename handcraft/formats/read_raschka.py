@@ -25,7 +25,7 @@ from handcraft.formats.raschka_file import CONFIG, NORM_EPSILON, WEIGHTS, raschk
 from handcraft.formats.tensors.shards import FLOATS, StoredTensor, read_header, type_that_holds
 from handcraft.limits import check_memory
 from handcraft.model import Model, Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.vocabulary import Vocabulary, shorten
 
 SIZES = ("vocab_size", "context_length", "emb_dim", "n_heads", "n_layers")

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from handcraft.language.automata import Automaton, regex
-from handcraft.language.decision import Decision
 from handcraft.language.program import Program
-from handcraft.language.rule import Prediction, Rule, predict
+from handcraft.language.rules.decision import Decision
+from handcraft.language.rules.rule import Prediction, Rule, predict
 from handcraft.language.sequences import (
     Comparison,
     Expression,

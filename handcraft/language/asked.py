@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import ProgramError, VocabularyError
-from handcraft.language.distribution import likeliest
-from handcraft.language.expression_rules import ExpressionRules
 from handcraft.language.graph.node import Aggregate
 from handcraft.language.judged import Judged
 from handcraft.language.meaning import Meaning
-from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.first_match import NONE, Ids
-from handcraft.language.rule import Rule
+from handcraft.language.rules.distribution import likeliest
+from handcraft.language.rules.expression_rules import ExpressionRules
+from handcraft.language.rules.pattern_rules import PatternRules
+from handcraft.language.rules.rule import Rule
 from handcraft.language.sequences import Prompts
 from handcraft.vocabulary import Vocabulary
 

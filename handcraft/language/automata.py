@@ -26,8 +26,8 @@ from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.regular import Letters, Machine, RegularExpressionError, mentioned
 from handcraft.language.sequences.expression import Expression, as_expression, finished
 from handcraft.language.sequences.functions import lookup, where
-from handcraft.language.variable_name import variable_name
-from handcraft.language.written_place import PACKAGE, written_place
+from handcraft.language.written.variable_name import variable_name
+from handcraft.language.written.written_place import PACKAGE, written_place
 from handcraft.limits import AUTOMATON_MAPS, AUTOMATON_STATES
 from handcraft.origin import Place, caller_place
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-from handcraft.language.distribution import likeliest
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import (
     Aggregate,
@@ -17,11 +16,12 @@ from handcraft.language.graph.node import (
     walk,
 )
 from handcraft.language.oracle.interpret import Values, interpret_in, selected
+from handcraft.language.rules.distribution import likeliest
 from handcraft.origin import Origin
 
 if TYPE_CHECKING:
-    from handcraft.language.conditions import MeantCondition
     from handcraft.language.meaning import MeantRule, NeverFires
+    from handcraft.language.rules.conditions import MeantCondition
 
 Of = TypeVar("Of")
 

@@ -13,12 +13,12 @@ from typing import Protocol
 
 from handcraft.display import short_repr
 from handcraft.errors import ProgramError
-from handcraft.language.conditions import MeantCondition, conditions_of
-from handcraft.language.distribution import Distribution
 from handcraft.language.graph.node import Node, walk
 from handcraft.language.judged import Judged, judge
 from handcraft.language.patterns.first_match import Ids
-from handcraft.language.rules_on_texts import RulesOnTexts
+from handcraft.language.rules.conditions import MeantCondition, conditions_of
+from handcraft.language.rules.distribution import Distribution
+from handcraft.language.rules.rules_on_texts import RulesOnTexts
 from handcraft.origin import Origin
 
 

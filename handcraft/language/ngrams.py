@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from handcraft.errors import ProgramError
 from handcraft.language.patterns.pattern import Pattern
-from handcraft.language.rule import Answer, Rule
+from handcraft.language.rules.rule import Answer, Rule
 from handcraft.limits import RULES
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, overload
 
 from handcraft.errors import HandcraftWarning, ProgramError, raise_all
 from handcraft.language.asked import Asked
-from handcraft.language.decision import Decision
-from handcraft.language.expression_rules import ExpressionRules
 from handcraft.language.meaning import Meaning
 from handcraft.language.ngrams import ngram_rules
-from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.coverage import Coverage
-from handcraft.language.read_rules import read_setting, rule_problems, unprompted_problems
-from handcraft.language.readings import Readings
-from handcraft.language.rule import Clause, Rule
+from handcraft.language.rules.decision import Decision
+from handcraft.language.rules.expression_rules import ExpressionRules
+from handcraft.language.rules.pattern_rules import PatternRules
+from handcraft.language.rules.read_rules import read_setting, rule_problems, unprompted_problems
+from handcraft.language.rules.readings import Readings
+from handcraft.language.rules.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary, shorten

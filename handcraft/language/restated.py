@@ -30,7 +30,7 @@ from handcraft.language.graph.node import (
 from handcraft.language.graph.source_counts import is_always
 from handcraft.language.graph.wording import Wording, enclosed, reads, show_list
 from handcraft.language.program import Program
-from handcraft.language.rule import Rule
+from handcraft.language.rules.rule import Rule
 from handcraft.language.sequences import Expression, Prompts
 
 Stated: TypeAlias = "Program | Mapping[str, Expression]"

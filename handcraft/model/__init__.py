@@ -1,6 +1,12 @@
 """GPT-2 and Llama in NumPy: forward, KV cache, generation, traces."""
 
-from handcraft.model.attention import (
+from handcraft.model.forward.cache import Cache
+from handcraft.model.forward.checked_input import checked_prompt
+from handcraft.model.forward.padding import valid_positions
+from handcraft.model.generate import ADDED, check_masked, continue_ids
+from handcraft.model.gpt2_only import check_gpt2
+from handcraft.model.grow import grow, published, published_shape
+from handcraft.model.layers.attention import (
     attend,
     causal_mask,
     masked_softmax,
@@ -8,19 +14,13 @@ from handcraft.model.attention import (
     softmax,
     split_heads,
 )
-from handcraft.model.axis_names import AxisNames, BlockNames, HeadNames
-from handcraft.model.cache import Cache
-from handcraft.model.checked_input import checked_prompt
-from handcraft.model.generate import ADDED, check_masked, continue_ids
-from handcraft.model.gpt2_only import check_gpt2
-from handcraft.model.grow import grow, published, published_shape
 from handcraft.model.model import Model
-from handcraft.model.padding import valid_positions
-from handcraft.model.parameters import PartCount, PartCounts, parameters_by_part
 from handcraft.model.rounded import ReorderedModel, RoundedModel, as_reordered, as_rounded
-from handcraft.model.shape import Shape
 from handcraft.model.stored import Stored
-from handcraft.model.tensor_axes import OutputMatrix, axes_of
+from handcraft.model.tensors.axis_names import AxisNames, BlockNames, HeadNames
+from handcraft.model.tensors.parameters import PartCount, PartCounts, parameters_by_part
+from handcraft.model.tensors.shape import Shape
+from handcraft.model.tensors.tensor_axes import OutputMatrix, axes_of
 from handcraft.model.trace import Trace
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy as np
 from handcraft.display import shorten_value
 from handcraft.errors import ModelError
 from handcraft.limits import ADDED_TOKENS
-from handcraft.model.attention import Array, softmax
+from handcraft.model.layers.attention import Array, softmax
 from handcraft.model.model import Model
 
 ADDED = 10

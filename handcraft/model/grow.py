@@ -11,9 +11,9 @@ import numpy as np
 from handcraft.architecture import GPT2, Architecture, llama
 from handcraft.errors import HandcraftError, LayoutError, raise_all
 from handcraft.limits import shown_number
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.model.model import Model
-from handcraft.model.shape import Shape
+from handcraft.model.tensors.shape import Shape
 from handcraft.vocabulary import Vocabulary
 
 PUBLISHED_VOCABULARY = 50257

@@ -13,20 +13,20 @@ from handcraft.architecture import Architecture
 from handcraft.display import html_table, short_repr
 from handcraft.dtype import dtype_named
 from handcraft.errors import ModelError
-from handcraft.model.activation import ACTIVATIONS
-from handcraft.model.attention import Array, Flags, Watch
-from handcraft.model.axis_names import AxisNames
-from handcraft.model.cache import Cache
-from handcraft.model.checked_input import check_cache, checked_ids, checked_prompt
-from handcraft.model.forward_pass import ForwardPass
-from handcraft.model.gpt2 import Gpt2Pass, gpt2_blocks
-from handcraft.model.linear import Block
-from handcraft.model.llama import LlamaPass, llama_blocks
-from handcraft.model.padding import checked_valid
-from handcraft.model.pruned import pruned_blocks
-from handcraft.model.shape import Shape
+from handcraft.model.forward.cache import Cache
+from handcraft.model.forward.checked_input import check_cache, checked_ids, checked_prompt
+from handcraft.model.forward.forward_pass import ForwardPass
+from handcraft.model.forward.gpt2 import Gpt2Pass, gpt2_blocks
+from handcraft.model.forward.llama import LlamaPass, llama_blocks
+from handcraft.model.forward.padding import checked_valid
+from handcraft.model.forward.pruned import pruned_blocks
+from handcraft.model.layers.activation import ACTIVATIONS
+from handcraft.model.layers.attention import Array, Flags, Watch
+from handcraft.model.layers.linear import Block
 from handcraft.model.stored import Stored
-from handcraft.model.tensor_axes import OutputMatrix, Writers, output_matrix
+from handcraft.model.tensors.axis_names import AxisNames
+from handcraft.model.tensors.shape import Shape
+from handcraft.model.tensors.tensor_axes import OutputMatrix, Writers, output_matrix
 from handcraft.model.trace import Trace
 from handcraft.vocabulary import Vocabulary, begin_name
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from handcraft.dtype import dtype_named
-from handcraft.model.attention import Array
-from handcraft.model.linear import Block
+from handcraft.model.layers.attention import Array
+from handcraft.model.layers.linear import Block
 from handcraft.model.model import Model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from handcraft.display import html_table
 from handcraft.errors import ModelError
-from handcraft.model.attention import Array
-from handcraft.model.axis_names import AxisNames, BlockNames
+from handcraft.model.layers.attention import Array
 from handcraft.model.stored import Stored
+from handcraft.model.tensors.axis_names import AxisNames, BlockNames
 
 if TYPE_CHECKING:
     from handcraft.draw import Picture

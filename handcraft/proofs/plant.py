@@ -21,7 +21,7 @@ from handcraft.display import short_repr
 from handcraft.dtype import DType, dtype_named
 from handcraft.errors import CompileError, HandcraftWarning, PromptError, VocabularyError
 from handcraft.language import Program, predict, select
-from handcraft.language.rule import Rule
+from handcraft.language.rules.rule import Rule
 from handcraft.model import Model
 from handcraft.verify import verify
 from handcraft.vocabulary import shorten

@@ -15,8 +15,6 @@ from math import prod
 from typing import cast
 
 from handcraft.errors import HandcraftError
-from handcraft.language.conditions import MeantCondition
-from handcraft.language.distribution import show_distribution
 from handcraft.language.graph.attend import mean_domain, with_default
 from handcraft.language.graph.domain import (
     FLAGS,
@@ -48,6 +46,8 @@ from handcraft.language.graph.source_counts import is_always
 from handcraft.language.graph.table import ROWS_UP_TO, constant
 from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.meaning import Meaning, MeantRule, NeverFires, Promise
+from handcraft.language.rules.conditions import MeantCondition
+from handcraft.language.rules.distribution import show_distribution
 from handcraft.origin import Origin
 from handcraft.proofs.words import ConditionWords, NodeWords, Words
 from handcraft.proofs.write_meaning import NotCertified, Statement

@@ -12,7 +12,7 @@ from handcraft.compiler.values.compile_sequences import compile_sequences
 from handcraft.compiler.values.compiled_sequences import CompiledSequences
 from handcraft.dtype import DTypeName
 from handcraft.language.graph.domain import Value
-from handcraft.language.written_place import written_place
+from handcraft.language.written.written_place import written_place
 from handcraft.rasp.lowering.build import BuiltSequence, build, merged
 from handcraft.rasp.sequence import SOp
 from handcraft.vocabulary import Vocabulary

@@ -12,8 +12,8 @@ from typing import Any, Self
 from handcraft.errors import DomainError, HandcraftError, ProgramError
 from handcraft.language.graph.domain import Value, plain_value, show_value
 from handcraft.language.graph.wording import Wording, enclosed, reads
-from handcraft.language.variable_name import variable_name
-from handcraft.language.written_place import PACKAGE, written_place
+from handcraft.language.written.variable_name import variable_name
+from handcraft.language.written.written_place import PACKAGE, written_place
 from handcraft.origin import Place
 
 MAKING = ("__init__", "__post_init__")

@@ -14,7 +14,7 @@ from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import COMPARED
 from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.sequences import Comparison as Compared
-from handcraft.language.written_place import written_place
+from handcraft.language.written.written_place import written_place
 from handcraft.rasp.rasp_node import Node, Text, apply, name_of, walk
 from handcraft.rasp.sequence import SOp, as_sequence, check_function
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from handcraft.errors import DomainError
 from handcraft.language.graph.domain import Value, as_number, show_value, whole
 from handcraft.language.graph.wording import Wording, reads
-from handcraft.language.written_place import written_place
+from handcraft.language.written.written_place import written_place
 from handcraft.origin import caller_place
 from handcraft.rasp.operators import Operator
 from handcraft.rasp.rasp_node import Node, Text, apply, name_of, value_of

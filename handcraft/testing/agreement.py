@@ -9,9 +9,9 @@ import numpy as np
 from handcraft.circuits.ideal import logits_of_prefixes
 from handcraft.compiler import Compiled, compile_program
 from handcraft.language import Program
-from handcraft.language.decision import decided
-from handcraft.language.distribution import Distribution
-from handcraft.model.attention import Array
+from handcraft.language.rules.decision import decided
+from handcraft.language.rules.distribution import Distribution
+from handcraft.model.layers.attention import Array
 from handcraft.verify import count_contexts, logit_margins
 from handcraft.verify.probabilities import probabilities_after
 from handcraft.verify.texts.allowed import drawn_texts, is_restricted

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.weights.compiled_part import CompiledPart
 
 

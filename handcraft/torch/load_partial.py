@@ -18,7 +18,7 @@ from handcraft.formats.folder import whole_folder
 from handcraft.formats.huggingface.write_repository import config as config_of
 from handcraft.formats.huggingface.write_repository import free_id, write_model
 from handcraft.model import Model, check_gpt2
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.phrase import Words, phrase, setting
 from handcraft.torch.free_part import FreePart
 from handcraft.torch.frozen import Frozen, freeze

@@ -19,8 +19,8 @@ from handcraft.errors import ModelError
 from handcraft.ground_truth.circuit.edge_graph import Edge
 from handcraft.ground_truth.circuit.patched import PatchedModel
 from handcraft.model import Model
-from handcraft.model.attention import Array
-from handcraft.model.checked_input import checked_ids
+from handcraft.model.forward.checked_input import checked_ids
+from handcraft.model.layers.attention import Array
 from handcraft.progress import advance
 from handcraft.weights.compiled_part import CompiledPart
 

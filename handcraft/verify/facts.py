@@ -24,7 +24,7 @@ from handcraft.display import short_repr
 from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError, raise_all
 from handcraft.language import Program
-from handcraft.model.attention import Array, Flags
+from handcraft.model.layers.attention import Array, Flags
 from handcraft.verify.report import Measured
 from handcraft.verify.texts.allowed import drawn_texts, is_restricted
 from handcraft.verify.texts.batch import Ids

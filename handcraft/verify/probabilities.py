@@ -11,7 +11,7 @@ from handcraft.circuits.ideal import logits_of_prefixes
 from handcraft.circuits.resolve import resolve
 from handcraft.compiler.rules.rulings import SHARES_WITHIN
 from handcraft.language import Program
-from handcraft.model.attention import Array, Flags, softmax
+from handcraft.model.layers.attention import Array, Flags, softmax
 from handcraft.verify.meant import asked_of
 from handcraft.verify.texts.batch import Batch
 

@@ -10,7 +10,7 @@ from handcraft.circuits import Subspace
 from handcraft.circuits.ideal import ideal_stream
 from handcraft.compiler import Compiled
 from handcraft.errors import PrecisionError
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.weights.layout import Layout
 
 TEXTS = 8

@@ -11,7 +11,7 @@ import numpy as np
 from handcraft.circuits import Circuits
 from handcraft.language import Program
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.verify.exercises import Counts, Exercised, Exercises
 from handcraft.verify.meant import broken_assumption
 from handcraft.verify.probabilities import CLOSE, probability_errors, probability_margins

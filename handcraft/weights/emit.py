@@ -11,7 +11,7 @@ import numpy as np
 from handcraft.circuits.number import Plain, evaluate
 from handcraft.dtype import FLOAT64, dtype_named, numpy_dtype
 from handcraft.errors import PrecisionError
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.progress import advance
 from handcraft.weights.placement import PlacedTensor, Placement
 from handcraft.weights.plan import Plan

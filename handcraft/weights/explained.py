@@ -10,7 +10,7 @@ import numpy as np
 
 from handcraft.errors import ModelError
 from handcraft.model import AxisNames, Model, axes_of
-from handcraft.model.tensor_axes import is_tensor_name
+from handcraft.model.tensors.tensor_axes import is_tensor_name
 from handcraft.origin import Origin
 
 NEAR = 3

@@ -9,7 +9,7 @@ import pytest
 
 from handcraft import Program, compile_program, predict
 from handcraft.circuits import ideal_next
-from handcraft.cli.sources import find
+from handcraft.cli.input.sources import find
 from handcraft.formats import load, save
 
 CONTEXTS = ["".join(letters) for n in range(1, 6) for letters in product("ab", repeat=n)]

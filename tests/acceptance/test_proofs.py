@@ -14,7 +14,7 @@ from gallery import compiled, facts
 from sweeps import DEEP
 
 from handcraft import compile_program, save
-from handcraft.cli.shipped import shipped_programs, shipped_proofs
+from handcraft.cli.input.shipped import shipped_programs, shipped_proofs
 from handcraft_check.claim import read_claim
 from handcraft_check.prove import prove
 

@@ -14,8 +14,8 @@ from gallery import FOLDER, REFUSED, WRITING, compiled, facts, pairs
 from sweeps import part
 
 from handcraft import compile_program
-from handcraft.cli.shipped import shipped_programs, shipped_sizes, summary
-from handcraft.cli.sources import find
+from handcraft.cli.input.shipped import shipped_programs, shipped_sizes, summary
+from handcraft.cli.input.sources import find
 from handcraft.errors import PrecisionError
 from handcraft.formats import read_checkpoint, save
 from handcraft.testing import assert_writes

@@ -16,7 +16,7 @@ from hypothesis import Phase, settings
 
 from handcraft import Program, predict
 from handcraft.circuits import Circuits, ideal_next
-from handcraft.cli.sources import find
+from handcraft.cli.input.sources import find
 from handcraft.errors import HandcraftWarning
 from handcraft.verify import logit_margins
 

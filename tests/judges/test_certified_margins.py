@@ -14,7 +14,7 @@ from gallery import compiled
 from judges import judge
 from sweeps import DEEP
 
-from handcraft.cli.shipped import shipped_proofs
+from handcraft.cli.input.shipped import shipped_proofs
 from handcraft.formats.onnx.onnx_file import write_onnx
 from handcraft_check.claim import read_claim
 from handcraft_check.prove import prove

@@ -14,8 +14,8 @@ from judges import judge
 
 from handcraft import compile_program
 from handcraft.cli.executors import executor_of
+from handcraft.cli.input.sources import find
 from handcraft.cli.main import main
-from handcraft.cli.sources import find
 from handcraft.verify.texts import batch, contexts
 from handcraft_check.by_cases import parts
 from handcraft_check.prove import prove

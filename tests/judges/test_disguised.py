@@ -8,7 +8,7 @@ from disguised_models import COMBINATIONS
 from judges import judge, meant, short_texts
 
 from handcraft import compile_program, disguise, load
-from handcraft.cli.sources import find
+from handcraft.cli.input.sources import find
 from handcraft.disguise import Distract, Match, Noise, Pad, Permute, Rotate, Split
 
 torch = judge("torch")

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from handcraft import Prompts, select, where
 from handcraft.errors import AssumptionError
-from handcraft.language.decision import decided
-from handcraft.language.expression_rules import UNDEFINED
 from handcraft.language.graph import attend
 from handcraft.language.graph.node import Aggregate, walk
 from handcraft.language.oracle import interpret_texts, select_texts
 from handcraft.language.oracle.interpret import interpret
 from handcraft.language.oracle.interpret_texts import TextsOracle
+from handcraft.language.rules.decision import decided
+from handcraft.language.rules.expression_rules import UNDEFINED
 from handcraft.testing import declared_prompts, expressions, rule_programs, sequence_programs
 
 EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "12"))

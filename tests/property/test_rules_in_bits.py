@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sweeps import sweep
 
 from handcraft import Compiled, Program, compile_program
-from handcraft.compiler.passes import split_bits, unequal
+from handcraft.compiler.passes.aggregates import unequal
+from handcraft.compiler.passes.tables import split_bits
 from handcraft.compiler.rules import plan_rules as compile_decisions
 from handcraft.errors import LayoutError, PrecisionError
 from handcraft.testing import assert_agreement, sequence_programs

@@ -10,7 +10,7 @@ from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft.errors import PrecisionError
-from handcraft.model.attention import softmax
+from handcraft.model.layers.attention import softmax
 from handcraft.model.rounded import as_reordered, as_rounded
 from handcraft.verify.facts import check_facts
 

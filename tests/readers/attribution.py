@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from eap_ig import METHODS, area_under_roc, attribute, precision_at_true, read
 
 from handcraft import compile_program
-from handcraft.cli.sources import compile_found, find
+from handcraft.cli.input.sources import compile_found, find
 from handcraft.disguise import Distract, Permute, Rotate, Split, disguise
 from handcraft.ground_truth import Wanted, of_compiled, of_disguise, write_ground_truth
 from handcraft.weights import Sizes

@@ -14,7 +14,7 @@ from eap.graph import Graph
 from eap_ig import answers, area_under_roc, attribute, evaluate, last_logits, read
 
 from handcraft import read_checkpoint
-from handcraft.cli.sources import compile_found, find
+from handcraft.cli.input.sources import compile_found, find
 from handcraft.ground_truth import Wanted, of_compiled, write_ground_truth
 from handcraft.ground_truth.circuit.edge_graph import EdgeGraph
 from handcraft.ground_truth.circuit.patched import PatchedModel

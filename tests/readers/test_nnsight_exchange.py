@@ -10,7 +10,7 @@ import pytest
 import torch
 from interchange import CausalFolder, is_answer
 
-from handcraft.cli.sources import compile_found, find
+from handcraft.cli.input.sources import compile_found, find
 from handcraft.ground_truth import Wanted, of_compiled, write_ground_truth
 
 

@@ -9,7 +9,7 @@ from interchange import CausalFolder, Projected, count_right
 from truth_programs import adder
 
 from handcraft import compile_program
-from handcraft.cli.sources import compile_found, find
+from handcraft.cli.input.sources import compile_found, find
 from handcraft.ground_truth import Wanted, of_compiled, write_ground_truth
 
 NAMES = [

@@ -12,7 +12,7 @@ import transformers
 from sae_lens.synthetic import SyntheticModel
 from safetensors.torch import load_file
 
-from handcraft.cli.sources import compile_found, find
+from handcraft.cli.input.sources import compile_found, find
 from handcraft.disguise import Distract, Permute, Rotate, Split, disguise
 from handcraft.ground_truth import of_compiled, of_disguise, write_ground_truth
 

@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 from handcraft.dtype import DTYPE_NAMES, DTYPES, DTypeName, dtype_named
 from handcraft.errors import PrecisionError
-from handcraft.model.attention import softmax
+from handcraft.model.layers.attention import softmax
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=DTYPE_NAMES)
 

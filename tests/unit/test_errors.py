@@ -26,8 +26,8 @@ import numpy as np
 import pytest
 
 from handcraft.architecture import ARCHITECTURES
+from handcraft.cli.input.shipped import shipped_programs
 from handcraft.cli.main import main
-from handcraft.cli.shipped import shipped_programs
 
 RULES = """\
 from handcraft import Program, predict

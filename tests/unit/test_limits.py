@@ -33,7 +33,7 @@ from handcraft import (
 )
 from handcraft.architecture import BLOCK, GPT2
 from handcraft.compiler.estimate import EXACT, least
-from handcraft.compiler.passes import joined
+from handcraft.compiler.passes.aggregates import joined
 from handcraft.errors import HandcraftError, LimitError
 from handcraft.language import automata, parse_rules, write_rules
 from handcraft.language.graph import attend

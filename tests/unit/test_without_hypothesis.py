@@ -15,7 +15,7 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 from handcraft import compile_program, save
-from handcraft.cli.sources import find, shipped_programs
+from handcraft.cli.input.sources import find, shipped_programs
 
 sources = {name: find(name).source for name in shipped_programs()}
 assert len(sources) > 20

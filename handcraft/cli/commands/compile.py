@@ -11,12 +11,12 @@ import typer
 
 from handcraft.architecture import Architecture, architecture_named, llama
 from handcraft.circuits import Circuits
-from handcraft.cli.expressions import Expressions
-from handcraft.cli.options import DTYPE, TOLERANCE, Json, Lines, Named, Positions
-from handcraft.cli.printing import note, print_json
-from handcraft.cli.progress_bar import shown_progress
+from handcraft.cli.input.expressions import Expressions
+from handcraft.cli.input.options import DTYPE, TOLERANCE, Json, Lines, Named, Positions
+from handcraft.cli.input.sources import Found, check_length, check_options, find, read_token_ids
+from handcraft.cli.output.printing import note, print_json
+from handcraft.cli.output.progress_bar import shown_progress
 from handcraft.cli.provable import what_is_provable
-from handcraft.cli.sources import Found, check_length, check_options, find, read_token_ids
 from handcraft.compiler import (
     PASSES,
     Compiled,

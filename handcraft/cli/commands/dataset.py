@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from handcraft.cli.executors import Scheduler, Workers, executor_of
-from handcraft.cli.options import Json
-from handcraft.cli.printing import print_json
-from handcraft.cli.progress_bar import shown_progress
+from handcraft.cli.input.options import Json
+from handcraft.cli.output.printing import print_json
+from handcraft.cli.output.progress_bar import shown_progress
 from handcraft.display import count
 from handcraft.errors import CommandError
 

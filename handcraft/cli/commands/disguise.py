@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from handcraft.cli.options import DTYPE, Json
-from handcraft.cli.printing import print_json
-from handcraft.cli.progress_bar import shown_progress
+from handcraft.cli.input.options import DTYPE, Json
+from handcraft.cli.output.printing import print_json
+from handcraft.cli.output.progress_bar import shown_progress
 from handcraft.errors import CommandError
 
 if TYPE_CHECKING:

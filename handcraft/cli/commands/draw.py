@@ -12,10 +12,10 @@ from typing import Annotated, cast
 
 import typer
 
-from handcraft.cli.example_prompt import example_prompt
-from handcraft.cli.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
-from handcraft.cli.printing import note, print_json
-from handcraft.cli.sources import check_not_compiled, find, subject_found
+from handcraft.cli.input.example_prompt import example_prompt
+from handcraft.cli.input.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
+from handcraft.cli.input.sources import check_not_compiled, find, subject_found
+from handcraft.cli.output.printing import note, print_json
 from handcraft.draw import (
     DETAILS,
     OF_A_RUN,

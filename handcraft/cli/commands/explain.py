@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handcraft.cli.completion import known_programs
-from handcraft.cli.options import ARCHITECTURE, Json, Lines
-from handcraft.cli.printing import note, print_json
-from handcraft.cli.sources import check_not_compiled, compile_found, find, subject_found
-from handcraft.cli.weight_table import print_table
+from handcraft.cli.input.completion import known_programs
+from handcraft.cli.input.options import ARCHITECTURE, Json, Lines
+from handcraft.cli.input.sources import check_not_compiled, compile_found, find, subject_found
+from handcraft.cli.output.printing import note, print_json
+from handcraft.cli.output.weight_table import print_table
 from handcraft.display import count
 from handcraft.errors import CommandError
 from handcraft.weights import Weight, Weights

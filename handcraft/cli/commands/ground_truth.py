@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from handcraft.cli.options import ARCHITECTURE, DTYPE, Json, Lines, Named
-from handcraft.cli.printing import note, print_json
-from handcraft.cli.progress_bar import shown_progress
-from handcraft.cli.read_text import STDIN
-from handcraft.cli.sources import check_not_compiled, compile_found, find
+from handcraft.cli.input.options import ARCHITECTURE, DTYPE, Json, Lines, Named
+from handcraft.cli.input.read_text import STDIN
+from handcraft.cli.input.sources import check_not_compiled, compile_found, find
+from handcraft.cli.output.printing import note, print_json
+from handcraft.cli.output.progress_bar import shown_progress
 
 EXAMPLES = (
     "handcraft ground-truth induction -o truth/",

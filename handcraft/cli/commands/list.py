@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handcraft.cli.options import Json
-from handcraft.cli.printing import fitted, print_json, terminal_width
-from handcraft.cli.shipped import shipped_programs, shipped_proofs, shipped_sizes, summary
+from handcraft.cli.input.options import Json
+from handcraft.cli.input.shipped import shipped_programs, shipped_proofs, shipped_sizes, summary
+from handcraft.cli.output.printing import fitted, print_json, terminal_width
 from handcraft.display import count
 
 EXAMPLES = ("handcraft list",)

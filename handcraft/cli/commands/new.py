@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from handcraft.cli.first_program import first_program
-from handcraft.cli.options import Json
-from handcraft.cli.printing import print_json
+from handcraft.cli.input.options import Json
+from handcraft.cli.output.first_program import first_program
+from handcraft.cli.output.printing import print_json
 from handcraft.errors import CommandError
 
 EXAMPLES = ("handcraft new mine", "handcraft new first.py")

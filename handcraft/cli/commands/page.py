@@ -9,11 +9,11 @@ from typing import Annotated, Unpack
 
 import typer
 
-from handcraft.cli.example_prompt import example_prompt
-from handcraft.cli.options import ARCHITECTURE, DTYPE, Json, Lines, Named
-from handcraft.cli.printing import note, print_json
-from handcraft.cli.read_text import STDIN
-from handcraft.cli.sources import Chosen, check_not_compiled, compile_found, find
+from handcraft.cli.input.example_prompt import example_prompt
+from handcraft.cli.input.options import ARCHITECTURE, DTYPE, Json, Lines, Named
+from handcraft.cli.input.read_text import STDIN
+from handcraft.cli.input.sources import Chosen, check_not_compiled, compile_found, find
+from handcraft.cli.output.printing import note, print_json
 from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.errors import CommandError
 from handcraft.formats import check_place, is_checkpoint, save, subject_of

@@ -7,10 +7,10 @@ from typing import Annotated, cast
 
 import typer
 
-from handcraft.cli.options import Json, Lines, Named
-from handcraft.cli.printing import note, print_json
-from handcraft.cli.progress_bar import shown_progress
-from handcraft.cli.sources import find
+from handcraft.cli.input.options import Json, Lines, Named
+from handcraft.cli.input.sources import find
+from handcraft.cli.output.printing import note, print_json
+from handcraft.cli.output.progress_bar import shown_progress
 from handcraft.errors import CommandError
 from handcraft.language import Program
 

@@ -15,11 +15,11 @@ import typer
 
 from handcraft.circuits import Circuits
 from handcraft.cli.executors import Scheduler, Workers, executor_of
-from handcraft.cli.expressions import Expressions
-from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, SeveralNamed
-from handcraft.cli.printing import error_data, fitted, note, print_json
-from handcraft.cli.progress_bar import shown_progress
-from handcraft.cli.sources import check_not_compiled, check_options, find
+from handcraft.cli.input.expressions import Expressions
+from handcraft.cli.input.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, SeveralNamed
+from handcraft.cli.input.sources import check_not_compiled, check_options, find
+from handcraft.cli.output.printing import error_data, fitted, note, print_json
+from handcraft.cli.output.progress_bar import shown_progress
 from handcraft.errors import CommandError, ProofError
 from handcraft.language import Program
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handcraft.cli.completion import known_programs
-from handcraft.cli.options import Json, Lines
-from handcraft.cli.printing import note, print_json
-from handcraft.cli.sources import load_model
+from handcraft.cli.input.completion import known_programs
+from handcraft.cli.input.options import Json, Lines
+from handcraft.cli.input.sources import load_model
+from handcraft.cli.output.printing import note, print_json
 from handcraft.compiler import complete
 from handcraft.display import count
 from handcraft.errors import CommandError, PromptError
@@ -99,7 +99,7 @@ def _check_no(given: Mapping[str, object]) -> None:
 
 def _print_values(values: ValueModel, text: str, prompts: Prompts | None, as_json: bool) -> None:
     """The values of every output at each position of a text."""
-    from handcraft.cli.value_table import value_table
+    from handcraft.cli.output.value_table import value_table
     from handcraft.language.graph.domain import json_value
 
     tokens = values.model.vocabulary.split(text)
@@ -115,7 +115,7 @@ def _print_values(values: ValueModel, text: str, prompts: Prompts | None, as_jso
 
 
 def _wrongcount(arguments: list[str], *, is_rule: bool) -> CommandError:
-    from handcraft.cli.example_prompt import example_prompt
+    from handcraft.cli.input.example_prompt import example_prompt
 
     expected = "TEXT" if is_rule else "PROGRAM TEXT"
     example = example_prompt(arguments[0]) if len(arguments) == 1 and not is_rule else None

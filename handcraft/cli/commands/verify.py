@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from handcraft.cli.executors import Scheduler, Workers, executor_of
-from handcraft.cli.expressions import Expressions
-from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, TOLERANCE, Json, Lines, Named
-from handcraft.cli.printing import note, print_json
-from handcraft.cli.progress_bar import shown_progress
-from handcraft.cli.read_text import read_text
-from handcraft.cli.sources import Chosen, load_model
+from handcraft.cli.input.expressions import Expressions
+from handcraft.cli.input.options import ARCHITECTURE, DTYPE, POSITIONS, TOLERANCE, Json, Lines, Named
+from handcraft.cli.input.read_text import read_text
+from handcraft.cli.input.sources import Chosen, load_model
+from handcraft.cli.output.printing import note, print_json
+from handcraft.cli.output.progress_bar import shown_progress
 from handcraft.errors import CommandError
 from handcraft.verify import Report, ValueReport, meant_by_expressions, verify_values
 
@@ -53,7 +53,7 @@ def verify(
     generation_config.json and the tokenizer files is compared with handcraft.json.
     With --workers, several processes try contexts; the report is the same.
     """
-    from handcraft.cli.findings import print_report
+    from handcraft.cli.output.findings import print_report
     from handcraft.formats import verify_folder
     from handcraft.verify import verify as run_verify
 

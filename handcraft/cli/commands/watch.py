@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 
 from handcraft.architecture import architecture_named
+from handcraft.cli.input.options import ARCHITECTURE
+from handcraft.cli.input.watching import PAUSE, State, saves, state_of
 from handcraft.cli.interrupt import Interrupted
-from handcraft.cli.options import ARCHITECTURE
-from handcraft.cli.watching import PAUSE, State, saves, state_of
 from handcraft.draw import format_of
 from handcraft.errors import CommandError
 

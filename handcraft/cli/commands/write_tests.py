@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handcraft.cli.completion import known_programs
-from handcraft.cli.options import Json
-from handcraft.cli.printing import note, print_json
+from handcraft.cli.input.completion import known_programs
+from handcraft.cli.input.options import Json
+from handcraft.cli.output.printing import note, print_json
 from handcraft.errors import CommandError
 
 if TYPE_CHECKING:
-    from handcraft.cli.sources import Found
-    from handcraft.cli.written_tests import Section
+    from handcraft.cli.input.sources import Found
+    from handcraft.cli.output.written_tests import Section
     from handcraft.testing import Margin
 
 EXAMPLES = (
@@ -56,7 +56,7 @@ def write_tests(
     It runs with `pytest` as it is. Of a folder with a GPT-2 from elsewhere nothing says what it means:
     there a function is left for you to fill in, and its tests fail until you do.
     """
-    from handcraft.cli.written_tests import written
+    from handcraft.cli.output.written_tests import written
     from handcraft.formats import check_place
 
     path = Path(f"test_{_plain(program)}.py") if output is None else output
@@ -87,7 +87,7 @@ def write_tests(
 
 
 def _title(shown: str, path: Path) -> str:
-    from handcraft.cli.written_tests import paragraph
+    from handcraft.cli.output.written_tests import paragraph
 
     said = (
         f"Run them with `pytest {path.name}`. With `--handcraft-profile=deep` they try many more "
@@ -103,7 +103,7 @@ def _plain(name: str) -> str:
 
 def _sections(name: str, path: Path) -> tuple[str, list[Section]]:
     """How the thing that is tested is called, and the parts of the file."""
-    from handcraft.cli.sources import find
+    from handcraft.cli.input.sources import find
     from handcraft.formats import is_checkpoint
 
     if name == "-":
@@ -120,7 +120,7 @@ def _sections(name: str, path: Path) -> tuple[str, list[Section]]:
 
 
 def _foreign(folder: Path, path: Path) -> tuple[str, list[Section]]:
-    from handcraft.cli import written_tests as parts
+    from handcraft.cli.output import written_tests as parts
     from handcraft.testing import Caching, as_model
 
     model = as_model(folder)
@@ -135,8 +135,8 @@ def _foreign(folder: Path, path: Path) -> tuple[str, list[Section]]:
 
 def _known(name: str, found: Found, path: Path) -> tuple[str, list[Section]]:
     from handcraft.circuits import Circuits
-    from handcraft.cli import written_tests as parts
-    from handcraft.cli.expressions import Expressions
+    from handcraft.cli.input.expressions import Expressions
+    from handcraft.cli.output import written_tests as parts
     from handcraft.compiler import compile_program
     from handcraft.language import Program
     from handcraft.testing import thinnest_margin
@@ -180,8 +180,8 @@ def _known(name: str, found: Found, path: Path) -> tuple[str, list[Section]]:
 def _loading(name: str, found: Found, path: Path) -> tuple[str, Section]:
     """How a program or a folder is called, and the lines that read it."""
     from handcraft.circuits import Circuits
-    from handcraft.cli.shipped import shipped_programs
-    from handcraft.cli.written_tests import Section, quoted
+    from handcraft.cli.input.shipped import shipped_programs
+    from handcraft.cli.output.written_tests import Section, quoted
     from handcraft.language import Program
 
     file = Path(name)
@@ -197,7 +197,7 @@ def _loading(name: str, found: Found, path: Path) -> tuple[str, Section]:
         file, shown = shipped[name], f"the program {name}"
         where = f"FILE = shipped_programs()[{quoted(name)}]"
         del imports["pathlib"]
-        imports["handcraft.cli.shipped"] = ("shipped_programs",)
+        imports["handcraft.cli.input.shipped"] = ("shipped_programs",)
     else:
         file = file if file.exists() else Path(name.rpartition(":")[0])
         shown = str(file)
@@ -224,7 +224,7 @@ def _loading(name: str, found: Found, path: Path) -> tuple[str, Section]:
 
 def _here(target: Path, path: Path, variable: str = "FOLDER") -> str:
     """The line that names a file or a folder, from the folder of the test file."""
-    from handcraft.cli.written_tests import quoted
+    from handcraft.cli.output.written_tests import quoted
 
     beside = Path(os.path.relpath(target, path.parent)).as_posix()
     return f"{variable} = Path(__file__).parent / {quoted(beside)}"

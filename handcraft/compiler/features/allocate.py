@@ -28,7 +28,6 @@ from handcraft.compiler.features.value_numbers import (
     places_of_values,
     usual,
 )
-from handcraft.compiler.passes.fuse import digital
 from handcraft.compiler.passes.ir import (
     Attend,
     IsBegin,
@@ -37,6 +36,7 @@ from handcraft.compiler.passes.ir import (
     WeightedSum,
     is_scalar,
 )
+from handcraft.compiler.passes.tables.fuse import digital
 from handcraft.language.graph.domain import Finite, Plain, as_number, magnitude
 from handcraft.language.graph.node import (
     Assumed,

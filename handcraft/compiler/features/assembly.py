@@ -9,7 +9,7 @@ from fractions import Fraction
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import ITSELF, Feature, Reading
 from handcraft.compiler.features.precision import Precision
-from handcraft.compiler.features.qk_circuit import QKCircuit, at_distance, qk_circuit
+from handcraft.compiler.features.scores.qk_circuit import QKCircuit, at_distance, qk_circuit
 from handcraft.compiler.passes.ir import Attend, IsBefore, StepFunction, WeightedSum
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError

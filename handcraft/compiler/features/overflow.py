@@ -19,7 +19,7 @@ from handcraft.errors import PrecisionError
 from handcraft.language import Program
 from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.weights import Plan, Sizes, sharpness_for
 
 HEAD_DIM = 96

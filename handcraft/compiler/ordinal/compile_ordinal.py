@@ -34,7 +34,7 @@ from handcraft.language import Program
 from handcraft.language.graph.domain import magnitude
 from handcraft.language.graph.node import Lookup
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.weights import Plan, Sizes, plan_model
 
 PASSES = ("ordinal", "relax", "share", "angles", "own", "merge")

@@ -8,8 +8,8 @@ from math import log
 
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Reading
-from handcraft.compiler.features.qk_circuit import QKCircuit
-from handcraft.compiler.features.score_terms import Channel
+from handcraft.compiler.features.scores.qk_circuit import QKCircuit
+from handcraft.compiler.features.scores.score_terms import Channel
 from handcraft.compiler.ordinal.circle import Circle
 from handcraft.compiler.ordinal.design import APART, Design
 from handcraft.compiler.passes.ir import WeightedSum

@@ -13,7 +13,7 @@ from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.ordinal.approximate_sum import ApproximateSum
 from handcraft.compiler.ordinal.codes import by_token
 from handcraft.compiler.passes.ir import StepFunction, WeightedSum, Weights, note_slots
-from handcraft.compiler.passes.step_function import find_steps
+from handcraft.compiler.passes.tables.step_function import find_steps
 from handcraft.errors import AssumptionError, CompileError
 from handcraft.language import Prompts
 from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
+from handcraft.compiler.passes.aggregates.head_outputs import HeadOutputs
 from handcraft.compiler.passes.cases import Setting, at_positions, is_positional
-from handcraft.compiler.passes.head_outputs import HeadOutputs
 from handcraft.compiler.passes.ir import Attend
 from handcraft.language.graph.domain import Finite, Kind, Value, as_number, finite
 from handcraft.language.graph.node import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from handcraft.compiler.passes.aggregates.lower_aggregates import lower_aggregates
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
-from handcraft.compiler.passes.fuse import fuse
 from handcraft.compiler.passes.ir import (
     Attend,
     Equal,
@@ -18,7 +18,7 @@ from handcraft.compiler.passes.ir import (
     WeightedSum,
     note_slots,
 )
-from handcraft.compiler.passes.lower_aggregates import lower_aggregates
+from handcraft.compiler.passes.tables.fuse import fuse
 from handcraft.compiler.stage import Stage
 from handcraft.language.graph.node import (
     Aggregate,

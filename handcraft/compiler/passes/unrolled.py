@@ -12,9 +12,9 @@ from fractions import Fraction
 from itertools import count, pairwise, product
 from math import ceil, lcm
 
+from handcraft.compiler.passes.aggregates.head_outputs import HeadOutputs
 from handcraft.compiler.passes.cases import Setting, has_constant_query, simplified
 from handcraft.compiler.passes.clipped import brought
-from handcraft.compiler.passes.head_outputs import HeadOutputs
 from handcraft.compiler.passes.ir import IsText, StepFunction, Threshold
 from handcraft.language.graph.domain import (
     FLAGS,

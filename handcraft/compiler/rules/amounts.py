@@ -30,8 +30,8 @@ from handcraft.compiler.rules.overlap import (
     sum_of,
 )
 from handcraft.compiler.rules.rank_rules import Contender
-from handcraft.language.decision import ANYWHERE
 from handcraft.language.patterns.pattern import Pattern
+from handcraft.language.rules.decision import ANYWHERE
 
 Signs = Sequence[int]
 """For each bit of an answer 1 if it is set, -1 if it is not, and 0 if it is computed."""

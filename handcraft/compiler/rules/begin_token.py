@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from handcraft.compiler.rules.rulings import Ruling, literals_of
 from handcraft.language import Prompts
-from handcraft.language.decision import Decision
 from handcraft.language.graph.domain import Value, as_number, finite
 from handcraft.language.graph.node import Aggregate, Lookup, Node
+from handcraft.language.rules.decision import Decision
 
 
 def for_begin_token(

@@ -15,11 +15,11 @@ from math import prod
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Reading, sum_of
 from handcraft.compiler.features.precision import Precision
+from handcraft.compiler.passes.aggregates.split_positions import split_positions
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.run_passes import TABLES, run_passes
-from handcraft.compiler.passes.split_bits import Splitting, width_of
-from handcraft.compiler.passes.split_positions import split_positions
+from handcraft.compiler.passes.tables.split_bits import Splitting, width_of
 from handcraft.compiler.rules.amounts import Amounts, find_amounts, largest_sums
 from handcraft.compiler.rules.cubes import read_cubes
 from handcraft.compiler.rules.overlap import OverlapIndex

@@ -17,7 +17,7 @@ from math import prod
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Reading, sum_of
 from handcraft.compiler.passes.ir import Attend, is_scalar
-from handcraft.compiler.passes.split_bits import width_of
+from handcraft.compiler.passes.tables.split_bits import width_of
 from handcraft.language.graph.domain import Finite, Value
 from handcraft.language.graph.members import Members
 from handcraft.language.graph.node import Assumed, Embedded, Lookup, Node, is_token

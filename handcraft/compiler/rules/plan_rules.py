@@ -18,7 +18,7 @@ from handcraft.circuits.lifetimes import (
 from handcraft.compiler.encodings import AUTO, Encodings
 from handcraft.compiler.features.overflow import check_overflow, narrower_heads
 from handcraft.compiler.features.precision import Precision
-from handcraft.compiler.passes.split_bits import MANY
+from handcraft.compiler.passes.tables.split_bits import MANY
 from handcraft.compiler.rules.plan_rotary_rules import plan_rotary_rules
 from handcraft.compiler.rules.ruled import Made, Ruled
 from handcraft.compiler.search import (

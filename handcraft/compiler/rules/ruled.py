@@ -16,10 +16,10 @@ from handcraft.compiler.features.assembly import Assembly
 from handcraft.compiler.features.precision import ADDED_EXACTLY, SURE_SHIFT, Precision
 from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.features.text_begins import at_begin
+from handcraft.compiler.passes.aggregates.counts import has_count
+from handcraft.compiler.passes.aggregates.unequal import has_inequality
 from handcraft.compiler.passes.cases import STEPS_UP_TO, Setting
-from handcraft.compiler.passes.counts import has_count
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
-from handcraft.compiler.passes.unequal import has_inequality
 from handcraft.compiler.rules.begin_token import for_begin_token
 from handcraft.compiler.rules.coded_rules import CodedRules
 from handcraft.compiler.rules.rank_rules import Rank

@@ -13,9 +13,9 @@ import numpy as np
 from handcraft.compiler.rules.rank_rules import Contender, rank
 from handcraft.dtype import numpy_dtype
 from handcraft.errors import PrecisionError
-from handcraft.language.decision import Decision
 from handcraft.language.graph.domain import Finite, Kind, Plain
 from handcraft.language.graph.node import AtLeast, Linear, Node
+from handcraft.language.rules.decision import Decision
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
 

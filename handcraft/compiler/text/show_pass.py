@@ -20,7 +20,7 @@ from handcraft.compiler.passes.run_passes import (
     each_stage,
     passes_to,
 )
-from handcraft.compiler.passes.split_bits import width_of
+from handcraft.compiler.passes.tables.split_bits import width_of
 from handcraft.compiler.rules.coded_rules import split_rules
 from handcraft.compiler.rules.rule_logits import ranks
 from handcraft.compiler.rules.rulings import Ruling, are_exact, nodes_of, read_decisions, with_nodes

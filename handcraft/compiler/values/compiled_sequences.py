@@ -22,7 +22,7 @@ from handcraft.language.graph.domain import Value
 from handcraft.language.meaning import Meaning
 from handcraft.language.sequences.prompts import Prompts
 from handcraft.model import Model, Trace
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.subject import Subject
 from handcraft.weights import Placement, Plan, axis_names, stored_values
 

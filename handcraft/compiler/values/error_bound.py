@@ -35,7 +35,7 @@ from handcraft.compiler.values.interval import (
 )
 from handcraft.compiler.values.stream_hull import Hull, StreamHull, block_of_each_layer
 from handcraft.dtype import dtype_named
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.weights import Plan
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import BALLAST

@@ -9,7 +9,7 @@ from handcraft.circuits import Coefficients
 from handcraft.circuits.number import evaluate
 from handcraft.compiler.values.interval import Stored
 from handcraft.compiler.values.stream_hull import Spans
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.weights import Placement, Plan
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from handcraft.circuits import Ramp
 from handcraft.compiler.values.finished import Finished, read_error
 from handcraft.compiler.values.interval import ANY_GRID, Arithmetic, Bounded, Ints, Stored, linear
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.weights.layers import STEEPNESS, Layer, Unit
 
 GELU_ERROR = 0.4005

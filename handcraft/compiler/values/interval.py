@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from handcraft.circuits.number import Plain, evaluate
 from handcraft.dtype import FLOAT64
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.weights.placement import PlacedTensor
 
 Ints: TypeAlias = npt.NDArray[np.int64]

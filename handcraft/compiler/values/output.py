@@ -20,7 +20,7 @@ from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Domain, Finite, Kind, Plain, Value, as_number, whole
 from handcraft.language.graph.node import Node
 from handcraft.language.sequences.expression import Expression
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.origin import Place
 
 

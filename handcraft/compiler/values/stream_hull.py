@@ -11,7 +11,7 @@ import numpy as np
 from handcraft.circuits import Ramp, Subspace
 from handcraft.circuits.lifetimes import lifetimes
 from handcraft.circuits.number import Plain, evaluate
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.weights import Plan
 from handcraft.weights.layers import Layer
 

@@ -15,7 +15,7 @@ from handcraft.display import short_repr
 from handcraft.errors import ModelError
 from handcraft.language.graph.domain import Value
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.weights.layout import Cells
 
 BATCH = 256

@@ -14,7 +14,7 @@ from handcraft.conformance.engines.stepwise import step_by_step
 from handcraft.dtype import dtype_named
 from handcraft.formats.huggingface.read_repository import read_huggingface
 from handcraft.model import Model
-from handcraft.model.padding import valid_positions
+from handcraft.model.forward.padding import valid_positions
 from handcraft.model.rounded import RoundedModel
 
 

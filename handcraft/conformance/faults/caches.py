@@ -8,7 +8,7 @@ from handcraft.conformance.cases.request import Request
 from handcraft.conformance.faults.fault import Fault
 from handcraft.conformance.faults.positions import CACHED
 from handcraft.conformance.faults.reference import Flags, Ids, Reference, State
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 PAGES = (16, 64, 128, 256, 1024)
 """How many tokens a page of a cache has in engines that are in use."""

@@ -7,7 +7,7 @@ from math import pi, sqrt
 import numpy as np
 
 from handcraft.conformance.faults.reference import Ids, Reference
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 
 class GPT2Reference(Reference):

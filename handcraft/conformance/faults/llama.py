@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from handcraft.conformance.faults.reference import Ids, Reference
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 
 class LlamaReference(Reference):

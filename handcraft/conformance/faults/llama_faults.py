@@ -7,8 +7,8 @@ import numpy as np
 from handcraft.conformance.faults.fault import Fault
 from handcraft.conformance.faults.llama import LlamaReference
 from handcraft.conformance.faults.reference import Ids, Reference, State
-from handcraft.model.activation import gelu_tanh
-from handcraft.model.attention import Array
+from handcraft.model.layers.activation import gelu_tanh
+from handcraft.model.layers.attention import Array
 
 
 class PairsInterleaved(LlamaReference):

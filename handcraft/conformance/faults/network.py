@@ -9,8 +9,8 @@ import numpy as np
 from handcraft.conformance.faults.fault import Fault
 from handcraft.conformance.faults.gpt2 import GPT2Reference
 from handcraft.conformance.faults.reference import Flags, Ids, Reference, State
-from handcraft.model.activation import gelu_erf
-from handcraft.model.attention import Array
+from handcraft.model.layers.activation import gelu_erf
+from handcraft.model.layers.attention import Array
 
 
 class NoScale(Reference):

@@ -7,7 +7,7 @@ import numpy as np
 from handcraft.conformance.cases.request import Kind
 from handcraft.conformance.faults.fault import Fault
 from handcraft.conformance.faults.reference import Flags, Ids, Reference, State
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 
 class PaddingCounted(Reference):

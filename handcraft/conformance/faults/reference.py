@@ -17,7 +17,7 @@ import numpy.typing as npt
 from handcraft.conformance.cases.request import Logits, Outcome, Request, outcome_of
 from handcraft.dtype import dtype_named
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 FIELD = 5
 """The field of 32 elements: in a field of 2**m elements with odd m, the words below differ most."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from handcraft.conformance.layout.stream import Stream
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 FURTHEST = 8
 """The last mark on either side; what is further away is read as this one."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handcraft.conformance.layout.stream import Draft, dims_of
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from handcraft.architecture import Architecture
 from handcraft.model import Model, Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.vocabulary import Vocabulary
 
 

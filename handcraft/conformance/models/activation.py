@@ -14,7 +14,7 @@ from handcraft.conformance.layout.gauge import FURTHEST, GROUPS, MARKS, mark_row
 from handcraft.conformance.layout.stream import Draft, Stream
 from handcraft.conformance.models.diagnostic import Diagnostic
 from handcraft.model import Shape
-from handcraft.model.activation import gelu_tanh
+from handcraft.model.layers.activation import gelu_tanh
 from handcraft.vocabulary import Vocabulary
 
 TOKENS = {"fine": 8192, "coarse": 128}

@@ -19,7 +19,7 @@ from handcraft.conformance.layout.gauge import FURTHEST, GROUPS, MARKS, mark_row
 from handcraft.conformance.layout.stream import Draft, Stream
 from handcraft.conformance.models.diagnostic import Diagnostic
 from handcraft.model import Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.vocabulary import Vocabulary
 
 HALF = 32

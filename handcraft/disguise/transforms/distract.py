@@ -14,7 +14,7 @@ from handcraft.disguise.resize import used_heads, used_units, with_room
 from handcraft.disguise.transforms.checked import check_whole
 from handcraft.errors import LayoutError
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.phrase import Phrase, phrase, setting
 
 Writes = Literal["mean", "pairs"]

@@ -16,7 +16,7 @@ from handcraft.disguise.fold_norms import readers
 from handcraft.disguise.transforms.checked import check_share
 from handcraft.disguise.weight_kinds import INITIAL
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.phrase import setting
 
 UNSEEN = 2.0**-24

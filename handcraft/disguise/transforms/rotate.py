@@ -11,7 +11,7 @@ from handcraft.disguise.carried import HeadCopy, unchanged
 from handcraft.disguise.draft import Draft
 from handcraft.disguise.resize import centred_basis
 from handcraft.disguise.transforms.checked import check_flag
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 
 @dataclass(frozen=True)

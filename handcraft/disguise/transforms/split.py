@@ -12,7 +12,7 @@ from handcraft.disguise.carried import NONE, Carried, HeadCopy, Place, unchanged
 from handcraft.disguise.draft import Draft
 from handcraft.disguise.resize import used_heads, used_units, with_room
 from handcraft.disguise.transforms.checked import check_whole
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 PARTS = 32
 """Shares are multiples of 1/32: a power of two, so that they sum to exactly 1 in every dtype."""

@@ -17,8 +17,8 @@ from handcraft.disguise.resize import centred_basis, heads_in, used_heads, wides
 from handcraft.disguise.transforms.checked import check_share, check_whole
 from handcraft.errors import LayoutError
 from handcraft.model import Model
-from handcraft.model.attention import Array
-from handcraft.model.norm import layer_norm
+from handcraft.model.layers.attention import Array
+from handcraft.model.layers.norm import layer_norm
 from handcraft.phrase import setting
 
 SPANNED = 1e-9

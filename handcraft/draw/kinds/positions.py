@@ -8,7 +8,7 @@ from handcraft.draw.canvas.scene import Picture
 from handcraft.draw.heatmap import heatmap_svg
 from handcraft.errors import DrawError
 from handcraft.model import AxisNames, Model
-from handcraft.model.attention import Flags
+from handcraft.model.layers.attention import Flags
 
 MOST_DIMENSIONS, MOST_POSITIONS = 340, 4_096
 """The most columns and rows of the picture: more do not fit a page, or no page shows them."""

@@ -23,7 +23,7 @@ from handcraft.draw.kinds.trace_parts import (
 )
 from handcraft.draw.kinds.weights import shown_number
 from handcraft.model import Stored, Trace
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 FAINTEST = 0.01
 """Attention weights below this are not drawn as arcs."""

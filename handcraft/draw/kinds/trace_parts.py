@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from handcraft.model import Stored, Trace
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 MOST_UNNAMED = 48
 """Up to so many dimensions without a name are drawn."""

@@ -15,8 +15,8 @@ from handcraft.draw.canvas.table import Cell, Group, Table, draw_table
 from handcraft.draw.graphs.label import visible
 from handcraft.errors import DrawError
 from handcraft.model import AxisNames, Model, axes_of
-from handcraft.model.attention import Array
-from handcraft.model.axis_names import PARTS
+from handcraft.model.layers.attention import Array
+from handcraft.model.tensors.axis_names import PARTS
 from handcraft.origin import Origin
 from handcraft.phrase import phrase, setting
 from handcraft.weights.explained import tensors_like

@@ -9,7 +9,7 @@ import numpy as np
 
 from handcraft.dtype import FLOAT32, DType, dtype_named
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 NAMES = {
     "wte": "token_embd",

@@ -17,7 +17,7 @@ from handcraft.formats.huggingface.tokenizer import read_vocabulary
 from handcraft.formats.tensors.safetensors_file import prefix_of
 from handcraft.formats.tensors.shards import FLOATS, StoredTensor, find_tensors, type_that_holds
 from handcraft.model import Model, Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.vocabulary import shorten
 
 HEAD = "lm_head.weight"

@@ -41,7 +41,7 @@ class Gpt2Graph(Graph):
         return self.linear(f"{name}.c_proj", x, out=f"{name}.output")
 
     def activation(self, x: str, *, out: str) -> str:
-        """The function of the MLP, as `handcraft.model.activation` has it."""
+        """The function of the MLP, as `handcraft.model.layers.activation` has it."""
         kind = self.model.architecture.activation
         if kind == "relu":
             return self.op("Relu", x, out=out)

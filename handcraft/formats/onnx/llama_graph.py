@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from handcraft.formats.onnx.graph import Graph
-from handcraft.model.llama import gain_of
-from handcraft.model.rotary import frequencies
+from handcraft.model.forward.llama import gain_of
+from handcraft.model.layers.rotary import frequencies
 
 
 class LlamaGraph(Graph):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from handcraft.formats.foreign_files import is_shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 SUFFIX = ".npy"
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from handcraft.architecture import Architecture
 from handcraft.dtype import DType, dtype_named
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.progress import advance
 
 ALIGNMENT = 8

@@ -20,7 +20,7 @@ from handcraft.dtype import DTYPES
 from handcraft.errors import CheckpointError
 from handcraft.formats.foreign_files import find_file, is_shape, parse_object, read_object, shown
 from handcraft.limits import JSON_BYTES
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.vocabulary import shorten
 
 SINGLE = "model.safetensors"

@@ -16,7 +16,7 @@ from handcraft.formats.tensors.safetensors_file import prefix_of
 from handcraft.formats.tensors.shards import StoredTensor, check_finite, read_header
 from handcraft.limits import check_memory
 from handcraft.model import Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 FILES = ("model.safetensors", "model.npz")
 """The files that tensors are read from."""

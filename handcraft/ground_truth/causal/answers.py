@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.ground_truth.causal.mechanisms import Flags, Ids
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft_check.program.meaning import Meaning
 
 

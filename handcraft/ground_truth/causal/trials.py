@@ -13,7 +13,7 @@ from handcraft.ground_truth.causal.interchange import logits_after_exchange
 from handcraft.ground_truth.causal.mechanisms import Flags, Ids, Mechanisms, Outcome, Setting
 from handcraft.ground_truth.stream.featurizer import Featurizer
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft_check.program.interpret import Column
 
 DRAWN = 4

@@ -19,7 +19,7 @@ import numpy as np
 
 from handcraft.ground_truth.circuit.edge_graph import Edge, EdgeGraph, Reader, Source
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 
 Connection: TypeAlias = Literal["read", "unused", "unread", "scale", "moved", "added"]
 """What the weights say of an edge: the reader reads what the source adds; the source adds nothing, or

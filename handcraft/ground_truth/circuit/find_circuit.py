@@ -22,7 +22,7 @@ from handcraft.ground_truth.circuit.needed_beside import needed_beside
 from handcraft.ground_truth.circuit.pairs import Pairs, pair_rounds
 from handcraft.ground_truth.circuit.patched import PatchedModel, Run
 from handcraft.ground_truth.subject import LaidOut
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.progress import advance
 
 ROUNDS = 4

@@ -17,7 +17,7 @@ import numpy as np
 from handcraft.circuits import Circuits
 from handcraft.ground_truth.contexts import sample_contexts
 from handcraft.ground_truth.subject import LaidOut
-from handcraft.model.attention import Flags
+from handcraft.model.layers.attention import Flags
 from handcraft.verify.meant import ideal, oracle
 from handcraft.verify.texts.allowed import inputs_of, is_restricted
 from handcraft.verify.texts.batch import Batch, Ids

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from handcraft.ground_truth.circuit.edge_graph import Edge, EdgeGraph, Reader
 from handcraft.model import Model
-from handcraft.model.activation import ACTIVATIONS
-from handcraft.model.attention import Array, attend
-from handcraft.model.linear import Linear
-from handcraft.model.norm import layer_norm
-from handcraft.model.product import product
+from handcraft.model.layers.activation import ACTIVATIONS
+from handcraft.model.layers.attention import Array, attend
+from handcraft.model.layers.linear import Linear
+from handcraft.model.layers.norm import layer_norm
+from handcraft.model.layers.product import product
 
 Ids = npt.NDArray[np.int64]
 

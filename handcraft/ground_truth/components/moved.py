@@ -18,7 +18,7 @@ from handcraft.errors import GroundTruthError
 from handcraft.ground_truth.components.partition import Component, Serves
 from handcraft.ground_truth.disguised import Disguised
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.origin import Origin
 
 NUMBERS_UP_TO = 1 << 24

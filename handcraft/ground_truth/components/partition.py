@@ -17,7 +17,7 @@ from handcraft.errors import GroundTruthError
 from handcraft.language.graph.node import Node
 from handcraft.language.meaning import MeantRule
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.origin import Origin
 from handcraft.weights import Weights
 

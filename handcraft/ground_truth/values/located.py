@@ -22,7 +22,7 @@ from handcraft.ground_truth.subject import LaidOut
 from handcraft.ground_truth.values.observe import Observed, observe
 from handcraft.language.graph.domain import Value
 from handcraft.model import Stored
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.origin import Origin
 from handcraft.weights import written_at
 

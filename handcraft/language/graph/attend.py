@@ -38,7 +38,7 @@ from handcraft.language.graph.node import (
 from handcraft.language.graph.pointwise import check_comparable, listed
 from handcraft.language.graph.source_counts import is_always
 from handcraft.language.graph.wording import Wording, enclosed, reads
-from handcraft.language.written_place import written, written_place
+from handcraft.language.written.written_place import written, written_place
 from handcraft.limits import CONDITIONS, DENOMINATOR, RELATION_PAIRS
 
 

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from handcraft.display import short_repr
 from handcraft.errors import DomainError
-from handcraft.language.written_place import written_place
+from handcraft.language.written.written_place import written_place
 from handcraft.limits import LISTED_POSITIONS, NUMBER_BITS
 from handcraft.vocabulary import shorten
 

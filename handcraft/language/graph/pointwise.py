@@ -32,7 +32,7 @@ from handcraft.language.graph.node import Assumed, AtLeast, Choice, Comparison, 
 from handcraft.language.graph.reachable import BASES_UP_TO, combinations
 from handcraft.language.graph.table import ROWS_UP_TO, constant, listed, lookup
 from handcraft.language.graph.wording import Wording, enclosed, reads
-from handcraft.language.written_place import written
+from handcraft.language.written.written_place import written
 from handcraft.vocabulary import shorten
 
 __all__ = ["ROWS_UP_TO", "constant", "listed", "lookup"]

@@ -21,7 +21,7 @@ from handcraft.language.graph.domain import (
 from handcraft.language.graph.node import Constant, Lookup, Node
 from handcraft.language.graph.reachable import combinations
 from handcraft.language.graph.wording import Wording, reads
-from handcraft.language.written_place import written, written_place
+from handcraft.language.written.written_place import written, written_place
 from handcraft.limits import TABLE_ROWS
 
 ROWS_UP_TO = TABLE_ROWS.most

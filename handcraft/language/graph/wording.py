@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Protocol, TypeAlias
 
 from handcraft.language.graph.domain import plain_value, show_value
-from handcraft.language.lambda_source import lambda_source
+from handcraft.language.written.lambda_source import lambda_source
 
 LONGEST = 400
 """The most characters of a text, as tests/property/test_long_expressions.py checks."""

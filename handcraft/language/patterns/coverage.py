@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from handcraft.display import short_repr
 from handcraft.language.patterns.pattern import Pattern
-from handcraft.language.rule import Clause, Rule
+from handcraft.language.rules.rule import Clause, Rule
 
 NODE_LIMIT = 2_000_000
 """How many (depth, open rules) pairs are visited before the walk gives up."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from handcraft.errors import RuleSyntaxError, VocabularyError
 from handcraft.language.patterns.pattern import ANCHOR, SPECIAL, Pattern, unescape
-from handcraft.language.rule import Rule
+from handcraft.language.rules.rule import Rule
 from handcraft.limits import PATTERN, PATTERN_TEXT
 from handcraft.vocabulary import Vocabulary
 

@@ -25,7 +25,7 @@ from handcraft.language.graph.wording import (
 )
 from handcraft.language.oracle.interpret import interpret
 from handcraft.language.sequences.misuse import NoSingleValue
-from handcraft.language.written_place import written, written_place
+from handcraft.language.written.written_place import written, written_place
 
 if TYPE_CHECKING:
     from handcraft.language.sequences.prompts import Prompts

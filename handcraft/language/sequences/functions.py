@@ -31,7 +31,7 @@ from handcraft.language.sequences.expression import (
     other_prompts,
 )
 from handcraft.language.sequences.misuse import NoValue
-from handcraft.language.written_place import written, written_place
+from handcraft.language.written.written_place import written, written_place
 from handcraft.limits import TERMS
 
 if TYPE_CHECKING:

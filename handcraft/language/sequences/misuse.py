@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, NoReturn
 
 from handcraft.errors import DomainError
-from handcraft.language.written_place import written_place
+from handcraft.language.written.written_place import written_place
 
 
 class NoSuchMethodError(DomainError, AttributeError):

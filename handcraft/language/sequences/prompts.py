@@ -16,13 +16,13 @@ from handcraft.language.graph.domain import Finite, Kind, whole_numbers
 from handcraft.language.graph.node import Embedded
 from handcraft.language.graph.table import constant
 from handcraft.language.graph.wording import reads
-from handcraft.language.names import Names
 from handcraft.language.regular import RegularExpressionError, parse
 from handcraft.language.regular.matching import Matching
 from handcraft.language.regular.token_table import ANYTHING, Flags, Ids
 from handcraft.language.sequences.allowed_texts import refused_prompt
 from handcraft.language.sequences.expression import Expression
 from handcraft.language.sequences.functions import Selection
+from handcraft.language.written.names import Names
 from handcraft.limits import CONTEXT, LISTED_POSITIONS, VOCABULARY
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary

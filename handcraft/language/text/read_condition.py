@@ -16,7 +16,7 @@ from handcraft.language.graph.node import COMPARED
 from handcraft.language.sequences import Expression
 from handcraft.language.text.read_place import Places, Seen
 from handcraft.language.text.sentence import word
-from handcraft.language.written_place import written_at
+from handcraft.language.written.written_place import written_at
 
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     **{comparison.value: compare for comparison, compare in COMPARED.items()},

@@ -13,12 +13,12 @@ from lark import Token, Tree
 
 from handcraft.errors import RuleSyntaxError
 from handcraft.language.patterns.pattern import unescape
-from handcraft.language.rule import Answer, Rule
+from handcraft.language.rules.rule import Answer, Rule
 from handcraft.language.sequences import Expression, Prompts
 from handcraft.language.text.read_condition import Conditions
 from handcraft.language.text.read_place import PLACE_NAMES, Places, RuleTable
 from handcraft.language.text.sentence import Sentence, word, words
-from handcraft.language.written_place import written_at
+from handcraft.language.written.written_place import written_at
 from handcraft.limits import CONDITION_TEXT
 
 

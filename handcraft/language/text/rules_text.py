@@ -19,8 +19,8 @@ from lark.exceptions import UnexpectedInput
 from handcraft.errors import HandcraftError, ProgramError, RuleSyntaxError, raise_all
 from handcraft.language.patterns.pattern import unescape
 from handcraft.language.program import Program
-from handcraft.language.read_rules import UncoveredError
-from handcraft.language.rule import Rule
+from handcraft.language.rules.read_rules import UncoveredError
+from handcraft.language.rules.rule import Rule
 from handcraft.language.sequences import Prompts
 from handcraft.language.text.read_place import RuleTable
 from handcraft.language.text.read_sentence import read_sentence

@@ -14,7 +14,7 @@ from lark import Token, Tree
 from handcraft.errors import LimitError, RuleSyntaxError
 from handcraft.language.patterns.parse_pattern import Item, PatternSyntaxError, pattern_items
 from handcraft.language.patterns.pattern import unescape
-from handcraft.language.rule import Answer, Rule
+from handcraft.language.rules.rule import Answer, Rule
 from handcraft.language.sequences import Expression
 from handcraft.origin import Place
 

@@ -10,7 +10,7 @@ from handcraft.language.graph.node import Constant
 from handcraft.language.patterns.parse_pattern import parse_pattern
 from handcraft.language.patterns.pattern import escape
 from handcraft.language.program import Program
-from handcraft.language.rule import Rule
+from handcraft.language.rules.rule import Rule
 from handcraft.language.sequences import Expression, Prompts
 from handcraft.language.text.phrase import NoWordsError, answer_phrase, flag_phrase
 from handcraft.language.text.phrase_number import Tables

@@ -11,7 +11,7 @@ from handcraft.language.graph import attend, pointwise
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Sources
 from handcraft.language.sequences import Expression, Prompts
-from handcraft.language.written_place import written_at, written_place
+from handcraft.language.written.written_place import written_at, written_place
 from handcraft.origin import Place
 from handcraft.rasp.aggregate import Aggregate, SelectorWidth
 from handcraft.rasp.lowering.alphabet import Alphabet, read_alphabet

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from handcraft.architecture import BLOCK, GPT2
 from handcraft.errors import ModelError
 from handcraft.model import Model, Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.vocabulary import Vocabulary, shorten
 
 Weights = Mapping[str, npt.ArrayLike]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from handcraft.display import short_repr
 from handcraft.language import Prompts
 from handcraft.model import Model
-from handcraft.model.attention import Array, Flags
+from handcraft.model.layers.attention import Array, Flags
 
 Ids = npt.NDArray[np.int64]
 

@@ -13,7 +13,7 @@ import numpy as np
 from handcraft.language import Program, Prompts
 from handcraft.language.meaning import Meaning
 from handcraft.model import Cache, Model
-from handcraft.model.attention import Array, Flags
+from handcraft.model.layers.attention import Array, Flags
 from handcraft.verify.texts.batch import SAMPLE_ROWS, Batch, Ids, Part, Whole
 
 CACHED_UP_TO = 1 << 24

@@ -12,9 +12,9 @@ from importlib.metadata import version
 import pytest
 
 from handcraft.cli import main as cli_main
-from handcraft.cli.completion import known_programs
+from handcraft.cli.input.completion import known_programs
+from handcraft.cli.input.shipped import shipped_programs
 from handcraft.cli.main import EXIT_CODES
-from handcraft.cli.shipped import shipped_programs
 
 AAB = "vocabulary a b\ncontext 5\npredict b after aa\npredict a otherwise\n"
 LINES = [part for line in AAB.splitlines() for part in ("-e", line)]

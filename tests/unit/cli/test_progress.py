@@ -11,8 +11,8 @@ import time
 import pytest
 
 from handcraft import Program, compile_program, predict, save
-from handcraft.cli import progress_bar
-from handcraft.cli.progress_bar import Reached, shown_progress
+from handcraft.cli.output import progress_bar
+from handcraft.cli.output.progress_bar import Reached, shown_progress
 from handcraft.progress import advance, listening
 from handcraft.verify import verify
 
@@ -71,7 +71,7 @@ def test_quick_work_shows_nothing(capsys):
 
 ON_A_TERMINAL = """
 import sys, time
-from handcraft.cli import progress_bar
+from handcraft.cli.output import progress_bar
 from handcraft.progress import advance
 progress_bar.QUIET = 0.1
 with progress_bar.shown_progress():

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from handcraft import Program
-from handcraft.cli.shipped import shipped_programs, summary
-from handcraft.cli.sources import find, load_model
+from handcraft.cli.input.shipped import shipped_programs, summary
+from handcraft.cli.input.sources import find, load_model
 from handcraft.errors import CommandError
 
 

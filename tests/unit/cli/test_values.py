@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft import Prompts, compile_sequences, save, select
-from handcraft.cli.value_table import WIDTH, value_table
+from handcraft.cli.output.value_table import WIDTH, value_table
 from handcraft.formats import read_checkpoint
 
 EXPRESSIONS = """\

@@ -10,7 +10,7 @@ from gallery import FOLDER, facts
 from svg_texts import PAGE, texts_of, unreadable
 
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict, select
-from handcraft.cli.example_prompt import example_prompt
+from handcraft.cli.input.example_prompt import example_prompt
 from handcraft.draw import OF_A_RUN, WHATS, draw_picture
 from handcraft.draw.canvas.scene import Scene
 from handcraft.errors import DrawError

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from handcraft import compile_program
-from handcraft.cli.value_table import labels_of, value_table
+from handcraft.cli.output.value_table import labels_of, value_table
 from handcraft.explain.breaking import broken_lines
 from handcraft.explain.write_text import write_text
 

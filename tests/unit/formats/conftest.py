@@ -23,7 +23,7 @@ from handcraft.circuits import (
     value_map,
     window,
 )
-from handcraft.cli.sources import find
+from handcraft.cli.input.sources import find
 
 PROGRAMS = Path(__file__).parents[3] / "programs"
 

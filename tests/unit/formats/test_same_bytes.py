@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 from handcraft import Program, compile_program, parse_rules, predict
 from handcraft.cli.main import main
-from handcraft.cli.sources import find
+from handcraft.cli.input.sources import find
 from handcraft.formats import save
 
 out, programs = Path(sys.argv[1]), Path(sys.argv[2])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from safetensors.numpy import load
 
 from handcraft import Model, Program, compile_program, predict
-from handcraft.cli.sources import find
+from handcraft.cli.input.sources import find
 from handcraft.ground_truth import Wanted, of_compiled
 from handcraft.ground_truth.freeze import make_freeze
 from handcraft.testing import rule_programs

@@ -103,7 +103,7 @@ def test_a_value_has_its_name_and_the_line_where_it_was_written():
 
 
 def test_circuits_laid_out_by_hand_have_the_codewords_that_they_state():
-    from handcraft.cli.sources import find
+    from handcraft.cli.input.sources import find
 
     found = find("by_hand").source
     values = {value.name: value for value in locate(of_compiled(compile_program(found)))}

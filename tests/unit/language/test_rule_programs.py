@@ -16,7 +16,7 @@ from handcraft.errors import (
     VocabularyError,
 )
 from handcraft.language.patterns import coverage
-from handcraft.language.read_rules import UncoveredError
+from handcraft.language.rules.read_rules import UncoveredError
 
 OTHERWISE = predict("a").otherwise()
 

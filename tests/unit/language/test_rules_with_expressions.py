@@ -17,7 +17,7 @@ from handcraft.errors import (
     SeveralErrors,
     VocabularyError,
 )
-from handcraft.language.read_rules import UncoveredError
+from handcraft.language.rules.read_rules import UncoveredError
 
 PROMPTS = Prompts("ab", context=5)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position

@@ -8,7 +8,7 @@ import pytest
 
 from handcraft.architecture import BLOCK, GPT2, LLAMA
 from handcraft.model import Shape, axes_of, parameters_by_part
-from handcraft.model.tensor_axes import output_matrix
+from handcraft.model.tensors.tensor_axes import output_matrix
 
 GROUPED = Shape(7, 11, 12, 4, (5, 5), n_kv_head=2, own_head_dim=8)
 PLAIN = Shape(7, 11, 12, 3, (5, 0, 13))

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, reject, settings
 
 from handcraft import Program, Prompts, predict, select
 from handcraft.errors import AssumptionError
-from handcraft.language.read_rules import UncoveredError
+from handcraft.language.rules.read_rules import UncoveredError
 from handcraft.page.data import exact
 from handcraft.proofs import statement_of
 from handcraft.testing import rule_programs, sequence_programs

@@ -14,7 +14,7 @@ from backwards import Backwards
 from hypothesis import strategies as st
 
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict, select
-from handcraft.cli.sources import find
+from handcraft.cli.input.sources import find
 from handcraft.errors import ModelError
 from handcraft.formats import save, verify_folder
 from handcraft.progress import listening

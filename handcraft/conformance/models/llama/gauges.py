@@ -17,7 +17,7 @@ from handcraft.conformance.layout.plain_stream import PlainStream, lay_group, la
 from handcraft.conformance.layout.stream import Draft
 from handcraft.conformance.models.diagnostic import Diagnostic
 from handcraft.model import Shape
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.vocabulary import Vocabulary
 
 WIDTH = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handcraft.model.attention import Array
+from handcraft.model.layers.attention import Array
 from handcraft.rotary.score import RotaryScore
 
 

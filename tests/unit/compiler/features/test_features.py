@@ -17,7 +17,7 @@ from handcraft.compiler.features.feature import Reading, sum_of
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
-from handcraft.compiler.passes.fuse import fuse
+from handcraft.compiler.passes.tables.fuse import fuse
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position

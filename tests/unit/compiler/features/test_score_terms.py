@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from short_texts import read
 
 from handcraft import Prompts
-from handcraft.compiler.features import score_terms as channels
 from handcraft.compiler.features.allocate import Features
-from handcraft.compiler.features.score_terms import ScoreTerms, nearest, score_terms
+from handcraft.compiler.features.scores import score_terms as channels
+from handcraft.compiler.features.scores.score_terms import ScoreTerms, nearest, score_terms
 from handcraft.errors import CompileError
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Comparison, Match, Node

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sweeps import sweep
 
-from handcraft.compiler.passes import step_function
 from handcraft.compiler.passes.ir import between
-from handcraft.compiler.passes.step_function import Steps, additive, find_steps
+from handcraft.compiler.passes.tables import step_function
+from handcraft.compiler.passes.tables.step_function import Steps, additive, find_steps
 
 BITS = (False, True)
 DIGITS = tuple(range(5))

@@ -9,8 +9,8 @@ from short_texts import after, assert_compiled, assert_same, kinds
 
 from handcraft import Prompts, lookup, select, where, window
 from handcraft.compiler import compile_sequences
-from handcraft.compiler.passes.fuse import is_scalar
 from handcraft.compiler.passes.ir import StepFunction
+from handcraft.compiler.passes.tables.fuse import is_scalar
 from handcraft.language.graph.node import Linear, Lookup, Node, walk
 
 PROMPTS = Prompts("abc", context=4)

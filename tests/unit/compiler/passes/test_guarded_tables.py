@@ -8,10 +8,10 @@ import pytest
 from short_texts import after, assert_compiled, assert_same, every_text, setting_of
 
 from handcraft import Prompts, compile_sequences, lookup, select, where
-from handcraft.compiler.passes import fuse
-from handcraft.compiler.passes.guarded import equalities, guarded
 from handcraft.compiler.passes.ir import StepFunction
 from handcraft.compiler.passes.run_nodes import run_nodes
+from handcraft.compiler.passes.tables import fuse
+from handcraft.compiler.passes.tables.guarded import equalities, guarded
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position

@@ -8,9 +8,9 @@ import pytest
 from short_texts import after, assert_same, kinds, setting_of
 
 from handcraft import Prompts, lookup, select, window
+from handcraft.compiler.passes.aggregates.lower_aggregates import lower_aggregates
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.ir import Attend, StepFunction
-from handcraft.compiler.passes.lower_aggregates import lower_aggregates
 from handcraft.errors import CompileError
 from handcraft.language.graph.node import Comparison, Constant, Lookup, Node, walk
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from handcraft import Prompts, lookup, select
+from handcraft.compiler.passes.aggregates.joined import joined
 from handcraft.compiler.passes.cases import (
     Setting,
     allowed,
@@ -17,7 +18,6 @@ from handcraft.compiler.passes.cases import (
     simplified,
     split,
 )
-from handcraft.compiler.passes.joined import joined
 from handcraft.language.graph.node import Comparison, Match, Node
 from handcraft.language.graph.source_counts import holding, selects_itself
 

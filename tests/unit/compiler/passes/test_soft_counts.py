@@ -13,10 +13,10 @@ from sweeps import sweep
 
 from handcraft import Prompts, select
 from handcraft.compiler import compile_sequences
+from handcraft.compiler.passes.aggregates.lower_aggregates import lower_aggregates
+from handcraft.compiler.passes.aggregates.soft_counts import LARGEST_WEIGHT, base_for, points
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.ir import Attend
-from handcraft.compiler.passes.lower_aggregates import lower_aggregates
-from handcraft.compiler.passes.soft_counts import LARGEST_WEIGHT, base_for, points
 from handcraft.language.graph.node import walk
 
 

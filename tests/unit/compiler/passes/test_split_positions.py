@@ -9,11 +9,11 @@ from short_texts import every_text, setting_of
 
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft.compiler.features.precision import Precision
+from handcraft.compiler.passes.aggregates.lower_aggregates import lower_aggregates
+from handcraft.compiler.passes.aggregates.split_positions import split_positions
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.ir import Attend
-from handcraft.compiler.passes.lower_aggregates import lower_aggregates
 from handcraft.compiler.passes.run_nodes import run_nodes
-from handcraft.compiler.passes.split_positions import split_positions
 from handcraft.compiler.text.read_graph import read_graph
 from handcraft.compiler.text.write_graph import Result, write_graph
 from handcraft.language.graph.node import walk

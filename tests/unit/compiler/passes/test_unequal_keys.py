@@ -11,12 +11,12 @@ from short_texts import assert_same, setting_of
 from sweeps import sweep
 
 from handcraft import Expression, Program, Prompts, compile_program, predict, select
-from handcraft.compiler.features import score_terms
-from handcraft.compiler.passes import unequal
+from handcraft.compiler.features.scores import score_terms
+from handcraft.compiler.passes.aggregates import unequal
+from handcraft.compiler.passes.aggregates.lower_aggregates import lower_aggregates
+from handcraft.compiler.passes.aggregates.unequal import is_inequality
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.ir import Attend
-from handcraft.compiler.passes.lower_aggregates import lower_aggregates
-from handcraft.compiler.passes.unequal import is_inequality
 from handcraft.errors import CompileError
 from handcraft.language.graph.node import Match, Node, walk
 from handcraft.testing import assert_agreement

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft.compiler.passes.weights_program import solve_weights
+from handcraft.compiler.passes.tables.weights_program import solve_weights
 
 
 @st.composite

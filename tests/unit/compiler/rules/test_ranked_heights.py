@@ -16,7 +16,7 @@ from handcraft import Program, parse_rules, predict
 from handcraft.compiler.rules import overlap
 from handcraft.compiler.rules.rank_rules import Contender, Rank, rank
 from handcraft.language.patterns.pattern import Pattern
-from handcraft.language.rule import Clause
+from handcraft.language.rules.rule import Clause
 from handcraft.testing import rule_programs
 
 

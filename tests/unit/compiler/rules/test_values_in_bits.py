@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from handcraft import Expression, Program, Prompts, compile_program, predict, select, where
 from handcraft.compiler.features.allocate import Features
-from handcraft.compiler.features.at_start import value_at_start
 from handcraft.compiler.features.feature import Reading
-from handcraft.compiler.passes import split_bits
+from handcraft.compiler.features.scores.at_start import value_at_start
+from handcraft.compiler.passes.aggregates.lower_aggregates import lower_aggregates
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
-from handcraft.compiler.passes.fuse import fuse
 from handcraft.compiler.passes.ir import Attend, Equal, StepFunction
-from handcraft.compiler.passes.lower_aggregates import lower_aggregates
 from handcraft.compiler.passes.run_nodes import run_nodes
-from handcraft.compiler.passes.split_bits import Splitting, width_of
+from handcraft.compiler.passes.tables import split_bits
+from handcraft.compiler.passes.tables.fuse import fuse
+from handcraft.compiler.passes.tables.split_bits import Splitting, width_of
 from handcraft.errors import PrecisionError
 from handcraft.language.graph.node import Node, walk
 from handcraft.model import as_rounded

@@ -8,7 +8,7 @@ import pytest
 
 from handcraft import Prompts, lookup, select, weighted, where, window
 from handcraft.errors import DomainError, ProgramError
-from handcraft.language.written_place import written_at
+from handcraft.language.written.written_place import written_at
 from handcraft.origin import Place
 
 PROMPTS = Prompts("ab", context=5)

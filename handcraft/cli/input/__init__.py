@@ -1,0 +1,1 @@
+"""What a command line names: programs, folders, texts, options."""

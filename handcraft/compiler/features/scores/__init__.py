@@ -1,0 +1,1 @@
+"""Selections as attention scores."""

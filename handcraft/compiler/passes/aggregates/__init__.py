@@ -1,0 +1,1 @@
+"""From selections and aggregates to the outputs of heads."""

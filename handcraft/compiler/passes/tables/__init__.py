@@ -1,0 +1,1 @@
+"""From tables over several values to step functions and bits."""

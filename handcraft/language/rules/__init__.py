@@ -1,0 +1,1 @@
+"""Rules: as written, as read, and which of them decides."""

@@ -1,0 +1,1 @@
+"""How expressions stand in the user's file: their names and places."""

@@ -1,0 +1,1 @@
+"""The tensors of a model: their shapes, and what their axes stand for."""
