@@ -102,7 +102,7 @@ def _by_content(head: Head, content: ByContent, scores: npt.NDArray[Any]) -> Exa
             fix="let a source that matches have a score of 0, and any other a lower one",
         )
     wins = content.pattern(scores)
-    if content.picks == "any":
+    if content.picks == "any" or content.is_shared:
         return equal_weights(wins.astype(bool))
     return ExactArray(wins.astype(float), 1, 1)
 

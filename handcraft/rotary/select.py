@@ -1,9 +1,15 @@
-"""A head that selects by content: the latest or the earliest match, or the begin token.
+"""A head that selects by content: the latest, the earliest or every match, or the begin token.
 
 The slowest pairs hold a channel each. A source that matches has the key 0 there, and any other loses a
 score that depends little on the distance. The other pairs hold constants, as for a look-back: their
 score falls with the distance, or rises, or is only high enough. So the scores are, from above: those of
 the matches, by distance; that of the begin token; those of all other sources.
+
+Where matches share the attention, their scores must be equal, and nothing may depend on the distance:
+all constants of the query are 0, and every match has a score of exactly 0. The begin token has that too
+where it is counted; else the slowest pair that holds no channel takes it down to a level between. Where
+it does not matter which match is found, this takes the shortest queries too. Only in float16 no score
+of the begin token may be below 0: its padding would be minus infinity everywhere then.
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ from handcraft.rotary.rounding import score_error
 from handcraft.rotary.score import Keys
 from handcraft.rotary.solve_query import Comparisons, Ints, Kinds, Sources, solve_query
 
-Picks = Literal["latest", "earliest", "any"]
+Picks = Literal["latest", "earliest", "any", "every", "counted"]
 
 LOWEST_WAVE = 0.2
 """The least part of its score that a channel keeps at any distance. The longer a channel must be for
@@ -144,7 +150,7 @@ def select(picks: Picks, channels: int, rotation: Rotation, dtype: DType, nats: 
     if found is not None and found.gap >= nats:
         return found
     lead = 0.0 if found is None else found.gap
-    which = "one" if picks == "any" else f"the {picks}"
+    which = {"any": "one", "every": "all", "counted": "all"}.get(picks, f"the {picks}")
     raise PrecisionError(
         f"a head that selects {which} of the sources that match, by {channels} channels, leads by "
         f"{lead:.1f} nats in {dtype.name}, {nats - lead:.1f} less than the {nats:g} that are needed, "
@@ -173,6 +179,8 @@ def longest_lead(
     picks: Picks, channels: int, rotation: Rotation, dtype: DType, nats: float
 ) -> ContentScore | None:
     """The score with the longest lead, up to `nats`; None where pairs are too few or too fast."""
+    if picks in ("every", "counted") or (picks == "any" and not dtype.overflows_first):
+        return _shared(channels, rotation, dtype, nats, is_begin_counted=picks == "counted")
     constants = rotation.pairs - channels
     middle = (rotation.text_distances - 1) / 2
     slow = rotation.frequencies[constants:]
@@ -200,6 +208,47 @@ def longest_lead(
         query = np.concatenate([first, second])
     of_text = text[:constants] + (Fraction(KEY),) * channels
     return ContentScore(as_pairs(query), of_text, keys.begin, channels, gap)
+
+
+def _shared(
+    channels: int, rotation: Rotation, dtype: DType, nats: float, *, is_begin_counted: bool
+) -> ContentScore | None:
+    """The score of a head whose matches share the attention; None where pairs are too few or too fast.
+
+    What holds the begin token back is at most `nats` times a small factor; channels hold back more.
+    """
+    constants = rotation.pairs - channels
+    if constants < (0 if is_begin_counted else 1):
+        return None
+    queries: list[tuple[Fraction, Fraction]] = [(Fraction(0), Fraction(0))] * constants
+    begin = [Fraction(0)] * rotation.pairs
+    needed = nats
+    if not is_begin_counted:
+        slow = rotation.frequencies[constants - 1 : constants]
+        holding = _holding(nats, slow, rotation, rotation.begin_distances, dtype)
+        if holding is None:
+            return None
+        queries[-1] = as_pairs(holding.ravel())[0]
+        begin[constants - 1] = Fraction(-KEY)
+        needed += SPARE * float(np.hypot(*holding)[0]) * KEY / sqrt(rotation.head_dim)
+    if channels:
+        slow = rotation.frequencies[constants:]
+        holding = _holding(needed, slow, rotation, rotation.text_distances, dtype)
+        if holding is None:
+            return None
+        queries += as_pairs(holding.ravel())
+    text = (Fraction(0),) * constants + (Fraction(KEY),) * channels
+    return ContentScore(tuple(queries), text, tuple(begin), channels, nats)
+
+
+def _holding(
+    needed: float, slow: Floats, rotation: Rotation, distances: int, dtype: DType
+) -> Floats | None:
+    """The queries of pairs that hold sources back, [component, pair]; None where none does."""
+    middle = (distances - 1) / 2
+    if np.cos(slow * middle).min() < LOWEST_WAVE:
+        return None
+    return _channel_queries(needed, slow, middle, rotation, dtype, distances)
 
 
 def _compared(keys: Keys, rotation: Rotation, dtype: DType) -> Compared:
@@ -268,7 +317,12 @@ def _least_of_all(query: Floats, sources: Compared, picks: Picks, rotation: Rota
 
 
 def _channel_queries(
-    needed: float, slow: Floats, middle: float, rotation: Rotation, dtype: DType
+    needed: float,
+    slow: Floats,
+    middle: float,
+    rotation: Rotation,
+    dtype: DType,
+    distances: int | None = None,
 ) -> Floats | None:
     """The queries of the channels, [component, channel]; None where the dtype overflows.
 
@@ -286,7 +340,7 @@ def _channel_queries(
     turned = np.array([np.cos(slow * middle), -np.sin(slow * middle)]) * lengths
     unit = np.maximum(np.exp2(np.frexp(turned)[1] - dtype.bits), 1 / GRID)
     rounded: Floats = np.rint(turned / unit) * unit
-    angles = np.arange(rotation.text_distances)[:, None] * slow
+    angles = np.arange(distances or rotation.text_distances)[:, None] * slow
     scores = np.cos(angles) * rounded[0] - np.sin(angles) * rounded[1]  # [distance, channel]
     least = (scores - part * np.hypot(*rounded)) * KEY / sqrt(rotation.head_dim)
     return rounded if least.min() >= needed else None

@@ -262,12 +262,14 @@ class _Meter:
         if architecture.window is not None:
             visible &= ~np.tril(visible, -architecture.window)
         largest = largest_score(value, causal=architecture.causal)
-        for i in range(len(self.compiled.plan.layers[number].heads)):
+        for i, head in enumerate(self.compiled.plan.layers[number].heads):
+            content, even = head.attends.content, float(TIE) / self.compiled.source.context
+            if content is not None and content.picks == "any":
+                # It does not matter which of several is found.
+                even = dtype_named(self.compiled.model.dtype.name).underflow / 2
             behind = np.where(visible, value[:, i], -np.inf)
             best = behind.max(axis=-1, keepdims=True)
-            behind[
-                behind >= best - np.abs(best) * 1e-5 - float(TIE) / self.compiled.source.context
-            ] = -np.inf  # it, and what ties with it
+            behind[behind >= best - np.abs(best) * 1e-5 - even] = -np.inf  # it, and what ties with it
             lead = float((best - behind.max(axis=-1, keepdims=True)).min())
             key = f"{place} head {i}"
             self.facts.gap[key] = min(self.facts.gap.get(key, inf), lead)

@@ -27,6 +27,10 @@ SMALL = Fraction(1, 1 << 12)
 """The factor with which small numbers are stored before LayerNorm. A number of 1 and its opposite add
 2**-23 to a sum of squares of 2 or more, so results shrink by 2**-25 at most: float32 rounds by more."""
 
+SMALL_ROTARY = Fraction(1, 1 << 8)
+"""The same before RMSNorm, whose gain undoes it. `plan_stream` makes the sum of squares so large that
+float32 rounds away what small numbers add. float16 still represents a sixty-fourth of this in full."""
+
 Cells = tuple[tuple[int, Number], ...]
 """Dimensions of the residual stream, each with a factor."""
 
@@ -63,8 +67,8 @@ class Layout:
 
     A plain layout gives a coordinate one dimension. A mirrored one, for LayerNorm, gives it two that
     store x and -x, so that the mean is always 0. A flag is then stored as -1 or +1, so that its square
-    is always 1. A small number is stored times `SMALL`. Scalars and coded subspaces share one *balance*
-    dimension, which stores minus their sum.
+    is always 1. A small number is stored times `SMALL`, in a rotary layout times `SMALL_ROTARY`.
+    Scalars and coded subspaces share one *balance* dimension, which stores minus their sum.
 
     Args:
         subspaces: the subspaces of the residual stream, in order, without gaps.
@@ -148,7 +152,10 @@ class Layout:
     def write(self, subspace: Subspace, i: int, number: Number) -> Cells:
         """What is added to which dimensions so that coordinate `i` grows by `number`."""
         scaled = number * 2 if self._is_signed(subspace) else number
-        scaled = scaled * SMALL if self._is_small(subspace) else scaled
+        if subspace.encoding is Encoding.SMALL and self.constant:
+            scaled = scaled * SMALL_ROTARY
+        elif self._is_small(subspace):
+            scaled = scaled * SMALL
         opposite = self.opposite(subspace, i)
         here = ((self.start[subspace] + i, scaled),)
         return here if opposite is None else (*here, (opposite, -scaled))
@@ -186,6 +193,12 @@ class Layout:
             return ()
         start = self.start[subspace]
         return ((start, -1), (start + 1, 1)) if self.is_mirrored else ((start, -1),)
+
+    @cached_property
+    def small_dimensions(self) -> frozenset[int]:
+        """In a rotary layout, the dimensions of small numbers, which the gains of norms make large."""
+        small = [s for s in self._own if self.constant and s.encoding is Encoding.SMALL]
+        return frozenset(self.start[subspace] + i for subspace in small for i in range(subspace.width))
 
     def channel_start(self, head: Head) -> tuple[Mapping[Subspace, int], Mapping[Subspace, int]]:
         """The first channel of each matching and of each carried subspace of a head."""

@@ -8,6 +8,7 @@ from math import ceil, inf, log2, sqrt
 from handcraft.circuits import Encoding
 from handcraft.circuits.number import evaluate
 from handcraft.origin import Origin
+from handcraft.weights.layout import SMALL_ROTARY
 from handcraft.weights.placement import PlacedTensor
 from handcraft.weights.plan import Plan
 
@@ -34,7 +35,8 @@ def place_norms(tensors: dict[str, PlacedTensor], plan: Plan) -> None:
         kind = "LayerNorm" if plan.architecture.is_mirrored else "RMSNorm"
         served = Origin(f"{kind} undone: sum of squares {norm.sum_of_squares}")
         for i in range(plan.layout.n_embd):
-            tensors[f"{norm.name}.weight"].add((i,), gain, (served,))
+            times = 1 / SMALL_ROTARY if i in plan.layout.small_dimensions else 1
+            tensors[f"{norm.name}.weight"].add((i,), gain * times, (served,))
     unembedding, layout = plan.circuits.unembedding, plan.layout
     if unembedding is None:
         return

@@ -16,14 +16,26 @@ from handcraft.circuits import coded, signed_bits
 from handcraft.circuits.number import plainest
 from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.features.feature import CODE, ITSELF, Feature, Numbers, Reading, greatest, least
-from handcraft.compiler.features.text_begins import at_begin, by_steps
+from handcraft.compiler.features.text_begins import (
+    at_begin,
+    by_steps,
+    position_by_part,
+    with_begin,
+)
 from handcraft.compiler.features.value_numbers import (
     canonical,
     line_through,
     places_of_values,
     usual,
 )
-from handcraft.compiler.passes.ir import Attend, IsText, StepFunction, WeightedSum, is_scalar
+from handcraft.compiler.passes.ir import (
+    Attend,
+    IsBegin,
+    IsText,
+    StepFunction,
+    WeightedSum,
+    is_scalar,
+)
 from handcraft.compiler.passes.tables.fuse import digital
 from handcraft.language.graph.domain import Finite, Plain, as_number, magnitude
 from handcraft.language.graph.node import (
@@ -60,7 +72,8 @@ class Features:
             change; otherwise there is ballast.
         code_apart: whether the bits of the token are read from a copy, so that only the unembedding
             reads the subspace of the logits.
-        positions: how the positions that heads look for are encoded, if that is asked for.
+        positions: how the positions that heads look for are encoded, if that is asked for. In a rotary
+            model, ``parts`` if neurons find them by a part of the attention, instead of heads.
         begin: the name of the begin token, where no position is embedded: heads find out then where
             the text begins. None where positions are embedded.
     """
@@ -81,7 +94,7 @@ class Features:
         self.positions = positions
         self.normed = normed
         self.in_bits = in_bits
-        self.small = small and normed and begin is None
+        self.small = (small and normed) or begin is not None
         self.code_apart = code_apart
         self.by_node: dict[Node | str, Feature] = {}
         self.given: dict[Node, Reading] = {}
@@ -162,8 +175,12 @@ class Features:
                 return Reading((), ever[0])
         if isinstance(node, IsText):
             return at_begin(self) * (numbers[0] - numbers[1]) + Reading((), numbers[1])
+        if isinstance(node, IsBegin):
+            return at_begin(self) * (numbers[1] - numbers[0]) + Reading((), numbers[0])
         if self.begin is not None and is_position(node):
-            return by_steps(self, numbers)
+            if self.positions != "parts":
+                return by_steps(self, numbers)
+            node = position_by_part(len(numbers))
         if self.in_bits and isinstance(node, Embedded) and node.of == "token" not in self.one_hot:
             found = self._of_code(node, numbers)
             if found is not None:
@@ -371,7 +388,17 @@ class Features:
                     read = (yield from result_of(self._number(value))) * Fraction(1, feature.scale)
                 else:
                     through = self._through(feature.node, numbers)
-                    keeps_zero = self.normed and not (self.in_bits and feature.node.picks != "mean")
+                    is_exact = self.in_bits and feature.node.picks != "mean"
+                    keeps_zero = self.normed and self.begin is None and not is_exact
                     read = yield from result_of(self._read(value, through, keeps_zero=keeps_zero))
+                if feature.node.begun and not isinstance(value, IsBegin):
+                    read = with_begin(read, self, _at_0(feature, numbers))
                 feature.moved.append(read)
         return feature.numbers[numbers]
+
+
+def _at_0(feature: Feature, numbers: Numbers) -> Plain:
+    """The number of the value 0, which the begin token counts as."""
+    if numbers == ITSELF:
+        return 0
+    return numbers[[as_number(value) for value in feature.values].index(0)]

@@ -95,6 +95,11 @@ class Assembly:
         return max((each.largest for each in self.qk_circuits.values()), default=0)
 
     @property
+    def steps(self) -> int:
+        """How many heads find out whether a position is before some other."""
+        return sum(isinstance(each.node, IsBefore) for each in self.features.by_node.values())
+
+    @property
     def tolerates_clearing(self) -> bool:
         """Whether neurons still distinguish their sums if every number has twice the noise.
 
@@ -124,6 +129,8 @@ class Assembly:
                 if feature.is_flag(i):
                     continue
                 largest = max(map(magnitude, feature.span(i)))
+                if feature.is_small(i) and self.features.begin is not None:
+                    continue  # float32 rounds it away, see `SMALL_ROTARY`
                 if feature.is_small(i):
                     squares += 2 * (SMALL * largest) ** 2
                     continue
@@ -143,7 +150,8 @@ class Assembly:
     def _allocate_needs(self, feature: Feature) -> None:
         node = feature.node
         if isinstance(node, Attend):
-            pattern = node.case, node.picks, node.slack, node.unique, node.base, node.by, node.sunk
+            how = node.slack, node.unique, node.base, node.by, node.sunk, node.begun
+            pattern = node.case, node.picks, how
             if pattern not in self._known:
                 self._known[pattern] = qk_circuit(node, self.features, self.context, self.precision)
             self.qk_circuits[id(feature)] = self._known[pattern]

@@ -111,6 +111,11 @@ class Reading:
         return more, less
 
     @cached_property
+    def has_one_small(self) -> bool:
+        """Whether exactly one of its numbers is small."""
+        return sum(feature.is_small(i) for _, feature, i in self.terms) == 1
+
+    @cached_property
     def size_of_others(self) -> Plain:
         """No sum of absolute terms that are not small is larger."""
         if self.parts:

@@ -11,7 +11,7 @@ from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Node
 from handcraft.origin import Origin, Place
-from handcraft.weights.layers import NEAREST_TO_ZERO, STEEPNESS
+from handcraft.weights.layers import GATE_STEEPNESS, NEAREST_TO_ZERO, STEEPNESS
 from handcraft.weights.layout import BALLAST
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ SURE_SHIFT = SHIFT - Fraction(NEAREST_TO_ZERO["gelu_tanh"]) / STEEPNESS
 holds or does not: `save` measures it, and refuses (`test_what_compiles_can_be_saved`)."""
 
 
+GATES_REACH = 1 << 13
+"""By how many of its gaps a sum with fractions may exceed a threshold in a Llama. Both gates grow with
+the sum, by 512 a gap, and their difference, 256, is off by what float32 rounds: 512 * 2^13 * 2^-24 each
+is a thousandth in all. So far a flag may be from -1 or +1 (test_llama_counts.py)."""
+
+
 @dataclass(frozen=True)
 class Precision:
     """The limits that a dtype sets.
@@ -77,12 +83,14 @@ class Precision:
         normed: whether LayerNorm stands before everything that is read.
         level: whether it always divides by the same, in narrow dtypes by a power of two.
         sure: whether what is only found by measuring is refused.
+        gated: whether neurons are gates, and sources that share the attention tie exactly: in a Llama.
     """
 
     dtype: str
     normed: bool = False
     level: bool = False
     sure: bool = False
+    gated: bool = False
 
     @property
     def bits(self) -> int:
@@ -152,6 +160,7 @@ class Precision:
         """
         is_rounded = self.is_rounded and not any(reading.small)
         self._check_reach(node, reading, level, gap)
+        self._check_gate(node, reading, level, gap)
         size = magnitude(level) if is_rounded else reading.size + magnitude(reading.constant)
         if size > gap * self.steps:
             raise _refusal(
@@ -165,6 +174,44 @@ class Precision:
                 node,
                 f"`{_text(node)}` is decided by a sum of up to {_shown(reading.size)} with weights of "
                 f"{reading.digits} binary digits; {self.dtype} holds {self.bits}",
+            )
+
+    def check_parts(self, node: Node) -> None:
+        """Raise unless the dtype holds the parts of the attention that sources of a Llama share.
+
+        Raises:
+            PrecisionError: it is too coarse for what gates make of them, see `GATES_REACH`.
+        """
+        if not self.is_wide:
+            raise PrecisionError(
+                f"`{node}` is a fraction, and {self.dtype} holds too few digits of what the gates of a "
+                "Llama make of one",
+                where=node.place,
+                fix="use float32, or a shorter context",
+                about=node,
+                is_tight=True,
+            )
+
+    def _check_gate(self, node: Node | Origin, reading: Reading, level: Plain, gap: Plain) -> None:
+        """Raise unless the two gates of a threshold cancel where a sum exceeds it.
+
+        In half precision they do as long as both are exact: for a sum of k gaps above the threshold
+        they are 128 (4 k + 3) and 128 (4 k + 1).
+
+        Raises:
+            PrecisionError: the sum exceeds it by too much.
+        """
+        if not self.gated or (self.is_wide and not any(reading.small)):
+            return
+        (low, high), at_least = reading.span, level + reading.rest
+        above = min(high - at_least, at_least - gap - low)
+        reach = GATES_REACH if self.is_wide else (1 << (self.bits - 2)) - 1
+        if above > gap * reach:
+            raise _refusal(
+                node,
+                f"`{_text(node)}` must distinguish numbers that differ by {_shown(gap)}, in sums of up "
+                f"to {_shown(above)} beyond their threshold; gates are safe up to "
+                f"{_shown(gap * reach)} in {self.dtype}",
             )
 
     def _check_reach(self, node: Node | Origin, reading: Reading, level: Plain, gap: Plain) -> None:
@@ -190,6 +237,8 @@ class Precision:
         In float16, which ends at 65504, they also do so exactly: up to 32768 it represents all
         multiples of 16, which is a quarter of a gap.
         """
+        if self.gated:
+            return dtype_named(self.dtype).largest // GATE_STEEPNESS
         return dtype_named(self.dtype).largest // (2 * STEEPNESS)
 
     def check_noise(
@@ -289,6 +338,8 @@ class Precision:
         if not (adds or takes):
             return 0
         near = magnitude(level) + gap + reading.size_of_others
+        if self.gated and reading.has_one_small:  # it makes up what others lack
+            return self._part * min(adds + takes, near)
         return self._part * min(adds + takes, near + 2 * min(adds, takes))
 
     @property

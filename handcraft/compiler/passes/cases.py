@@ -30,6 +30,13 @@ LEXICOGRAPHIC_FROM = 64
 """From so many values on, a comparison is split into its parts where that is possible."""
 
 
+LEAST_DIGITS = 1 << 16
+"""`Setting.steps` of dtypes that hold no more digits than float16 are not larger."""
+
+STEPS_UP_TO = 64
+"""The most steps of a table that are always accepted to save a block."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """What the passes know about the texts.
@@ -44,6 +51,7 @@ class Setting:
         in_bits: whether values of many kinds become flags in the end.
         prompts: which texts are allowed; None where that does not matter.
         rotary: whether heads attend by distance, and no position is embedded.
+        most_steps: how many steps of a table are always accepted to save a block.
     """
 
     context: int
@@ -54,6 +62,7 @@ class Setting:
     in_bits: bool = False
     prompts: Prompts | None = None
     rotary: bool = False
+    most_steps: int = STEPS_UP_TO
 
     @classmethod
     def of(cls, prompts: Prompts, precision: Precision, *, rotary: bool = False) -> Setting:
@@ -66,6 +75,11 @@ class Setting:
             prompts=prompts,
             rotary=rotary,
         )
+
+    @property
+    def holds_parts(self) -> bool:
+        """Whether the dtype holds parts of the attention, which tell how many sources match."""
+        return self.steps > LEAST_DIGITS
 
     @cached_property
     def position(self) -> Embedded:

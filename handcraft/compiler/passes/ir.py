@@ -42,6 +42,8 @@ class Attend(Node):
         by: the number of a source that decides which is the latest or the earliest; None for its
             position. Matching sources with the same number must have the same value.
         sunk: whether position 0 counts as a source that matches, whatever fails there.
+        begun: in a rotary model, whether the begin token counts as a source, whose value is 0, and that
+            of `IsBegin` 1: of a mean one that matches, else one that is found where none does.
     """
 
     case: Case
@@ -52,12 +54,13 @@ class Attend(Node):
     base: int = 0
     by: Node | None = None
     sunk: bool = False
+    begun: bool = False
 
     @property
     def made_of(self) -> Hashable:
         """What determines its value; `unique` follows from the conditions and is left out."""
         by = None if self.by is None else self.by.identity
-        soft = self.slack, self.base, self.sunk
+        soft = self.slack, self.base, self.sunk, self.begun
         return case_key(self.case), self.value.identity, self.picks, soft, by
 
     @property
@@ -132,6 +135,14 @@ class IsText(Node):
     """A flag of a source in a rotary model: true of every token but the begin token.
 
     A head that moves it tells whether any source matches: where none does it finds the begin token.
+    """
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IsBegin(Node):
+    """A flag of a source in a rotary model: true of the begin token alone.
+
+    Its mean over sources that include the begin token is one over their number.
     """
 
 

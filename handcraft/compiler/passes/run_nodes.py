@@ -9,6 +9,7 @@ from operator import eq, mul
 from handcraft.compiler.passes.ir import (
     Attend,
     Equal,
+    IsBegin,
     IsText,
     Nearest,
     StepFunction,
@@ -32,6 +33,8 @@ def _values(node: Node, length: int, known: dict[Node, Values], causal: bool) ->
         return tuple(node.values[_reached(node, here, known)] for here in range(length))
     if isinstance(node, IsText):
         return (True,) * length
+    if isinstance(node, IsBegin):
+        return (False,) * length
     if isinstance(node, Equal):
         return tuple(map(eq, known[node.one], known[node.other]))
     if isinstance(node, WeightedSum):
@@ -85,6 +88,12 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
         weights = [Fraction(node.base) ** -count for count in failing]
         values = (as_number(known[node.value][there]) for there in seen)
         return whole(Fraction(sum(map(mul, weights, values)) / sum(weights)))
+    if node.begun and node.picks != "mean" and min(failing) > 0:
+        return False
+    if node.begun and node.picks == "mean":
+        matching = [there for there in seen if failing[there] == 0]
+        summed = sum(as_number(known[node.value][there]) for there in matching)
+        return whole(Fraction(summed + isinstance(node.value, IsBegin)) / (len(matching) + 1))
     best = min(failing)
     if isinstance(node.value, IsText):
         return best <= 0

@@ -11,6 +11,7 @@ from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.ir import (
     Attend,
     Equal,
+    IsBegin,
     IsText,
     Nearest,
     StepFunction,
@@ -38,7 +39,7 @@ AS_WRITTEN = "as written"
 Nodes = tuple[type[Node], ...]
 
 EXPRESSIONS: Nodes = (Embedded, *POINTWISE, Aggregate)
-LOWERED: Nodes = (Embedded, *POINTWISE, Attend, StepFunction, Equal, IsText)
+LOWERED: Nodes = (Embedded, *POINTWISE, Attend, StepFunction, Equal, IsText, IsBegin)
 
 
 @dataclass(frozen=True)

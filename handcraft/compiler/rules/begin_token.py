@@ -1,21 +1,19 @@
 """Rules for texts that start with a begin token: what is read before the first token of a text.
 
 Where no position is embedded, a head that looks back past the first token finds the begin token. A
-pattern says then how many tokens there must be. An expression must not read the first token in place of
-one that is not there, as a head of GPT-2 does.
+pattern says then how many tokens there must be. Expressions that mean the first token there are lowered
+in `passes/aggregates/clipped.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from handcraft.compiler.passes.cases import Setting, at_positions, is_positional
-from handcraft.compiler.rules.rulings import Ruling
-from handcraft.errors import CompileError
+from handcraft.compiler.rules.rulings import Ruling, literals_of
 from handcraft.language import Prompts
-from handcraft.language.graph.domain import as_number
-from handcraft.language.graph.node import Aggregate, Comparison, Node, is_position, walk
+from handcraft.language.graph.domain import Value, as_number, finite
+from handcraft.language.graph.node import Aggregate, Lookup, Node
 from handcraft.language.rules.decision import Decision
 
 
@@ -28,25 +26,16 @@ def for_begin_token(
         decisions: all decisions.
         rulings: those that are needed.
         prompts: which texts are allowed.
-
-    Raises:
-        CompileError: an expression reads the first token in place of an earlier one.
     """
-    setting = Setting(prompts.context, causal=True, rotary=True)
-    found = []
+    found, known = [], dict[Node, Node]()
     for ruling in rulings:
         decision = decisions[ruling.number]
-        answer = [decision.answer] if isinstance(decision.answer, Node) else []
-        flag = [] if decision.rule.flag is None else [decision.rule.flag.node]
-        for node in _reading_the_first(walk(*answer, *flag), setting):
-            raise CompileError(
-                f"`{node}` reads the first token where there is none so far back, and a Llama finds "
-                "its begin token there",
-                where=decision.origin.place,
-                fix="give .at() a default, or compile for gpt2",
-            )
         length = len(decision.pattern)
-        literals = ruling.literals
+        flag = decision.rule.flag
+        written = () if flag is None else literals_of(flag.node)
+        of_pattern = [each for each in ruling.literals if each not in written]
+        known |= {each: _unclipped(each) for each in of_pattern if each not in known}
+        literals = tuple(each if each in written else known[each] for each in ruling.literals)
         if length > 1 and not decision.pattern.anchored:
             fits = (prompts.position >= length - 1).node
             literals = literals if fits in literals else (*literals, fits)
@@ -54,16 +43,17 @@ def for_begin_token(
     return found
 
 
-def _reading_the_first(nodes: Iterator[Node], setting: Setting) -> Iterator[Node]:
-    """Aggregates that name a position where it would be before the text, and mean the first."""
-    for node in nodes:
-        if not isinstance(node, Aggregate) or len(node.sources.cases) != 1:
-            continue
-        case = node.sources.cases[0]
-        if len(case) != 1 or case[0].relation is not Comparison.EQ or not is_position(case[0].key):
-            continue
-        if not is_positional(case[0]):
-            continue
-        there = [int(as_number(value)) for value in at_positions(case[0].query, setting)]
-        if there[:2] == [0, 0] and any(there):
-            yield node
+def _unclipped(literal: Node) -> Node:
+    """A literal of a pattern whose head finds the begin token where there is no token so far back."""
+    if not isinstance(literal, Lookup) or not isinstance(literal.arguments[0], Aggregate):
+        return literal
+    found = literal.arguments[0]
+    ((match,),) = found.sources.cases
+    assert isinstance(match.query, Lookup)
+    back = max(int(as_number(here)) for (here,), there in match.query.table.items() if there == 0)
+    table: dict[tuple[Value, ...], Value] = {
+        (here,): int(as_number(here)) - back for (here,) in match.query.table
+    }
+    query = replace(match.query, domain=finite(table.values()), table=table)
+    sources = replace(found.sources, cases=((replace(match, query=query),),))
+    return replace(literal, arguments=(replace(found, sources=sources),))

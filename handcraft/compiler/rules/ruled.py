@@ -18,7 +18,7 @@ from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.features.text_begins import at_begin
 from handcraft.compiler.passes.aggregates.counts import has_count
 from handcraft.compiler.passes.aggregates.unequal import has_inequality
-from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.cases import STEPS_UP_TO, Setting
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
 from handcraft.compiler.rules.begin_token import for_begin_token
 from handcraft.compiler.rules.coded_rules import CodedRules
@@ -59,11 +59,13 @@ class Made:
         circuits: the circuits.
         is_level: whether they are precise enough only if LayerNorm always divides by the same.
         score: no query, and no attention score that must be finite, is larger, before it is made sharp.
+        steps: how many heads find out whether a position is before some other.
     """
 
     circuits: Circuits
     is_level: bool
     score: Plain
+    steps: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,7 @@ class Ruled:
         reuse: whether dimensions that are read no more are used again.
         written: the rules as written.
         encodings: of tokens and positions, as asked for.
+        most_steps: how many steps of a table are always accepted to save a block.
     """
 
     program: Program
@@ -85,6 +88,7 @@ class Ruled:
     reuse: bool
     written: Sequence[Ruling]
     encodings: Encodings = AUTO
+    most_steps: int = STEPS_UP_TO
 
     @classmethod
     def of(
@@ -148,7 +152,8 @@ class Ruled:
     def setting(self) -> Setting:
         """What is known about the texts."""
         precision = Precision(self.dtype, self.has_norm)
-        return Setting.of(self.program.prompts, precision, rotary=self.target.is_rotary)
+        found = Setting.of(self.program.prompts, precision, rotary=self.target.is_rotary)
+        return replace(found, most_steps=self.most_steps)
 
     @cached_property
     def coded_rules(self) -> CodedRules | None:
@@ -169,13 +174,16 @@ class Ruled:
         return (*self.lowered_for_bits, *(self.coded_rules.stages if self.coded_rules else ()))
 
     @cache  # noqa: B019 - of a program that is being compiled
-    def coded(self, *, direct: bool, sure: bool, short: bool) -> Made | PrecisionError | None:
+    def coded(
+        self, *, direct: bool, sure: bool, short: bool, by_parts: bool = False
+    ) -> Made | PrecisionError | None:
         """The circuits in which everything is stored in bits.
 
         Args:
             direct: whether what makes the answer of the last rule writes its logits.
             sure: whether what is only found by measuring is refused.
             short: whether a neuron is to take one hidden unit behind LayerNorm.
+            by_parts: in a rotary model, whether neurons find positions by a part of the attention.
 
         Returns:
             None where that is no way; where the dtype does not distinguish what it must, what is wrong.
@@ -198,7 +206,13 @@ class Ruled:
         for is_level, unit in tries:
             try:
                 found = self._coded(
-                    rules, direct=direct, sure=sure, is_level=is_level, short=short, unit=unit
+                    rules,
+                    direct=direct,
+                    sure=sure,
+                    is_level=is_level,
+                    short=short,
+                    unit=unit,
+                    by_parts=by_parts,
                 )
             except PrecisionError as error:
                 refused = refused or error
@@ -216,6 +230,7 @@ class Ruled:
         direct: bool,
         short: bool,
         unit: int,
+        by_parts: bool,
     ) -> Made | None:
         """The circuits, if LayerNorm always divides by the same or that does not matter."""
         prompts = self.program.prompts
@@ -224,7 +239,7 @@ class Ruled:
             in_bits=True,
             small=is_level,
             code_apart=short,
-            positions=self.encodings.positions,
+            positions="parts" if by_parts else self.encodings.positions,
             begin=self.begin,
         )
         code = features.code(prompts.token.node)
@@ -234,7 +249,8 @@ class Ruled:
             direct=direct,
             one=features.one(self.setting.position) if short else None,
         )
-        precision = Precision(self.dtype, features.normed, level=is_level, sure=sure)
+        gated = self.begin is not None
+        precision = Precision(self.dtype, features.normed, level=is_level, sure=sure, gated=gated)
         assembly = Assembly(features, prompts.context, precision)
         assembly.settle()
         if self.begin is not None and assembly.qk_circuits:  # keys tell the begin token from others
@@ -261,7 +277,8 @@ class Ruled:
             code=code,
             largest=largest,
         )
-        return Made(circuits, is_level and self.has_norm, assembly.largest_score)
+        steps = assembly.steps
+        return Made(circuits, is_level and self.has_norm, assembly.largest_score, steps)
 
     @cache  # noqa: B019
     def _ranked(self, *, apart: bool) -> tuple[Rank, ...]:
@@ -269,7 +286,14 @@ class Ruled:
         return ranks(self.rulings, self.dtype, apart=apart)
 
     def one_hot(
-        self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool, flags: bool = False
+        self,
+        sizes: Sizes,
+        *,
+        direct: bool,
+        apart: bool,
+        sure: bool,
+        flags: bool = False,
+        by_parts: bool = False,
     ) -> Made | None:
         """The circuits with a logit for each token; None where what makes the last cannot write any.
 
@@ -279,17 +303,18 @@ class Ruled:
             apart: whether logits have a subspace of their own.
             sure: whether what is only found by measuring is refused.
             flags: whether all that is stored besides is flags, so that LayerNorm divides by the same.
+            by_parts: in a rotary model, whether neurons find positions by a part of the attention.
 
         Raises:
             PrecisionError: the dtype does not distinguish what it must.
         """
         prompts = self.program.prompts
-        unit = SMALL_UNIT if apart else UNIT
+        unit, gated = SMALL_UNIT if apart else UNIT, self.begin is not None
         features = Features(
             one_hot=() if apart else ("token",),
             normed=self.has_norm,
             in_bits=flags,
-            positions=self.encodings.positions,
+            positions="parts" if by_parts else self.encodings.positions,
             begin=self.begin,
         )
         features.allocate(self.token)
@@ -304,7 +329,9 @@ class Ruled:
             with_rest(logit_neurons) if are_exact(self.rulings) else (logit_neurons, None)
         )
         assembly = Assembly(
-            features, prompts.context, Precision(self.dtype, features.normed, sure=sure)
+            features,
+            prompts.context,
+            Precision(self.dtype, features.normed, level=gated, sure=sure, gated=gated),
         )
         assembly.settle()
         assembly.check()
@@ -324,7 +351,7 @@ class Ruled:
         )
         if self.reuse and self.begin is None:
             circuits = with_reuse(circuits, places, self.target, sizes)
-        return Made(circuits, False, assembly.largest_score)
+        return Made(circuits, False, assembly.largest_score, assembly.steps)
 
 
 def _times_passed_on(added: int, unit: int) -> int:

@@ -71,7 +71,7 @@ def read_decisions(decisions: Sequence[Decision], vocabulary: Vocabulary) -> lis
         else:
             _check_probabilities(decision.answer, decision.origin)
             answer = {ids[t]: Fraction(log(share)) + LISTED for t, share in decision.answer.items()}
-        literals = tuple(part for flag in decision.literals for part in _literals(flag))
+        literals = tuple(part for flag in decision.literals for part in literals_of(flag))
         found.append(Ruling(literals, answer, decision.origin, contenders[each.rule], each.rule))
     return found
 
@@ -103,7 +103,7 @@ def _check_probabilities(shares: Mapping[Any, Plain], origin: Origin) -> None:
         )
 
 
-def _literals(condition: Node) -> tuple[Node, ...]:
+def literals_of(condition: Node) -> tuple[Node, ...]:
     """A conjunction as its flags."""
     if isinstance(condition, AtLeast) and isinstance(condition.number, Linear):
         terms = condition.number.terms

@@ -18,6 +18,7 @@ from lark.exceptions import UnexpectedInput, VisitError
 from handcraft.compiler.passes.ir import (
     Attend,
     Equal,
+    IsBegin,
     IsText,
     Nearest,
     StepFunction,
@@ -221,8 +222,9 @@ class _ReadGraph(Transformer[Token, Any]):
         base: int | None,
         unique: bool | None,
         sunk: bool | None,
+        begun: bool | None,
     ) -> Making:
-        rest = str(picks), slack or 0, bool(unique), base or 0, by, bool(sunk)
+        rest = str(picks), slack or 0, bool(unique), base or 0, by, bool(sunk), bool(begun)
         return lambda domain, text: Attend(domain, text, case, value, *rest)  # type: ignore[arg-type]
 
     def equal(self, one: Node, other: Node) -> Making:
@@ -230,6 +232,9 @@ class _ReadGraph(Transformer[Token, Any]):
 
     def is_text(self) -> Making:
         return IsText
+
+    def is_begin(self) -> Making:
+        return IsBegin
 
     def steps(self, first: Value, *steps: tuple[_Sum | Token, Token, Plain, Plain, Value]) -> Making:
         thresholds: list[Threshold] = []
@@ -332,7 +337,7 @@ class _ReadGraph(Transformer[Token, Any]):
 
     plus = height = read = order = default = slack = base = unit = parts = _only
     conditions = refs = cases = case = several = row = share = step = weight = numbered = _all
-    veto = always = unique = sunk = _true
+    veto = always = unique = sunk = begun = _true
 
 
 def _combinations(brace: Token, arguments: Sequence[Node]) -> Iterable[tuple[Value, ...]]:

@@ -16,6 +16,7 @@ from math import ceil, floor, prod
 from handcraft.compiler.passes.ir import (
     Attend,
     Equal,
+    IsBegin,
     IsText,
     Nearest,
     StepFunction,
@@ -160,12 +161,15 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
             unique = " unique" if node.unique else ""
             case = _case(node.case, names)
             by = f" by {names[node.by]}" if node.by is not None else ""
-            rest = f"{by}{slack}{base}{unique}{' sunk' if node.sunk else ''}"
+            begun = " begun" if node.begun else ""
+            rest = f"{by}{slack}{base}{unique}{' sunk' if node.sunk else ''}{begun}"
             return f"attend {node.picks} {case} value {names[node.value]}{rest}"
         case Equal():
             return f"equal {names[node.one]}, {names[node.other]}"
         case IsText():
             return "text"
+        case IsBegin():
+            return "begin"
         case StepFunction():
             return f"steps {_steps(node, names)}"
         case WeightedSum():

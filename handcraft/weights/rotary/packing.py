@@ -187,4 +187,7 @@ def _agree(one: Head, other: Head) -> bool:
     """Whether two heads have the same keys."""
     if one.attends.distance is not None or other.attends.distance is not None:
         return one.attends.distance is not None and other.attends.distance is not None
+    ways = [each.attends.content for each in (one, other)]
+    if any(way is not None and way.is_shared for way in ways) and ways[0] != ways[1]:
+        return False  # then constants are 0, or only the begin token has them
     return one.attends.key == other.attends.key and one.attends.key_bias == other.attends.key_bias

@@ -241,6 +241,8 @@ def _add_constant(
     tensor: PlacedTensor, row: int, number: Number, layout: Layout, origins: tuple[Origin, ...]
 ) -> None:
     """Add a number to a row by way of the constant dimension."""
+    if not number:
+        return
     dimension, stored = layout.constants[0]
     tensor.add((row, dimension), number * Fraction(1, stored), origins)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 from math import ceil, log2
 
@@ -28,7 +29,7 @@ from handcraft.rotary.rotation import Rotation
 from handcraft.rotary.score import RotaryScore
 from handcraft.rotary.select import ContentScore
 from handcraft.weights.layers import Layer, build_layers
-from handcraft.weights.layout import Layout, Sizes
+from handcraft.weights.layout import SMALL_ROTARY, Layout, Sizes
 from handcraft.weights.norms import NormInput, divides_exactly, is_level, level_fill, norm_inputs
 from handcraft.weights.rotary.packing import Packing, channels_of, pack
 
@@ -102,7 +103,7 @@ def plan_stream(circuits: Circuits, architecture: Architecture, sizes: Sizes) ->
     level = next((norm for norm in norms[:-1] if norm.is_read), norms[0])
     for n_embd in _widths(draft.width, sizes):
         layout = replace(draft, n_embd=n_embd)
-        layout = replace(layout, fill=level_fill(level, layout, _powers(architecture)))
+        layout = replace(layout, fill=level_fill(level, layout, _powers(architecture, layout)))
         norms = norm_inputs(circuits, layout, layers)
         if not any(norm.is_read for norm in norms[:-1]) or divides_exactly(norms[:-1], layout):
             return Stream(layout, layers, norms)
@@ -126,9 +127,15 @@ def _widths(needed: int, sizes: Sizes) -> Iterator[int]:
         n_embd *= 2
 
 
-def _powers(architecture: Architecture) -> Iterable[int]:
-    """The k for which 4**k is a mean square next to which the epsilon counts for nothing."""
-    least = next(k for k in range(64) if 4**k > architecture.norm_epsilon * EPSILON_COUNTS_FROM)
+def _powers(architecture: Architecture, layout: Layout) -> Iterable[int]:
+    """The k for which 4**k is a mean square next to which epsilon and small numbers count for nothing.
+
+    Each small number adds at most 2^-16 to a sum of squares, which float32 rounds to 23 digits after
+    the first: all of them must be less than half of the last.
+    """
+    added = len(layout.small_dimensions) * SMALL_ROTARY**2 / layout.n_embd
+    counts = max(Fraction(architecture.norm_epsilon), added) * EPSILON_COUNTS_FROM
+    least = next(k for k in range(64) if 4**k > counts)
     return range(least, least + 3)
 
 

@@ -31,7 +31,6 @@ from handcraft.compiler.features.scores.score_terms import (
 from handcraft.compiler.passes.cases import Setting, at_positions, distance_back, names_one_position
 from handcraft.compiler.passes.ir import Attend
 from handcraft.display import short_repr
-from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import FLAGS, Plain, as_number, magnitude
 from handcraft.language.graph.node import Comparison, Node, is_position
 from handcraft.language.graph.source_counts import selects_itself
@@ -120,6 +119,8 @@ class _Scores:
 
     def made(self) -> QKCircuit:
         node, span = self.node, self._span
+        if node.begun and node.picks == "mean":
+            return self._by_content()
         if self.features.begin is not None and (back := self._distance_back()) is not None:
             return at_distance(back)
         if self.features.begin is not None:
@@ -155,22 +156,18 @@ class _Scores:
         return QKCircuit(tuple(channels), gap, picks_one, is_centred, size, node.base or None)
 
     def _by_content(self) -> QKCircuit:
-        """The latest or the earliest of the sources that match, or the begin token where none does.
+        """The sources that match, one or all of them, or the begin token where none does.
 
         Raises:
-            PrecisionError: several sources share the attention, in parts that depend on the text.
+            PrecisionError: several share the attention, and the dtype does not hold their parts.
         """
         node = self.node
-        if node.picks == "mean":
-            raise PrecisionError(
-                f"`{node}` is a fraction, and a Llama stores flags alone: RMSNorm would divide by "
-                "another number where the fraction is another",
-                where=node.place,
-                fix="select one source, as .latest() does, or compile for gpt2",
-                about=node,
-            )
         assert node.by is None
         channels = [each for match in node.case for each in match_channels(match, self.features)]
+        if node.picks == "mean":
+            self.precision.check_parts(node)
+            content = ByContent("counted" if node.begun else "every")
+            return QKCircuit(tuple(channels), 1, picks_one=False, is_centred=True, content=content)
         content = ByContent("any" if node.unique else node.picks)
         picks_one = node.value.domain != FLAGS or not node.unique
         return QKCircuit(tuple(channels), 1, picks_one, is_centred=True, content=content)

@@ -17,6 +17,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from handcraft.compiler.deep_calls import Call, finish, result_of
+from handcraft.compiler.passes.aggregates.begun_counts import begun_count
 from handcraft.compiler.passes.aggregates.head_outputs import HeadOutputs
 from handcraft.compiler.passes.aggregates.soft_counts import Point, base_for, points
 from handcraft.compiler.passes.cases import (
@@ -150,6 +151,8 @@ class _Counting:
 
     def case(self, case: Case) -> Call[Terms]:
         """The count of one case."""
+        if self.setting.rotary:
+            return self._in_rotary(case)
         for i, match in enumerate(case):
             rest = (*case[:i], *case[i + 1 :])
             found = yield from result_of(self._in_parts(match, rest))
@@ -167,6 +170,15 @@ class _Counting:
         if before is None and not placed and takes_sink(others, self.setting):
             return self._by_sink(*others)
         return before or self._marked(placed, others, flags)
+
+    def _in_rotary(self, case: Case) -> Terms:
+        """The count in a rotary model, whose begin token takes the place of position 0."""
+        placed = tuple(m for m in case if is_positional(m))
+        others = tuple(m for m in case if not is_positional(m))
+        flags = allowed(placed, self.setting)
+        if not others:
+            return self._by_position(placed, flags)
+        return begun_count(self.outputs, placed, others, flags)
 
     def _in_parts(self, match: Match, rest: Case) -> Call[Terms | None]:
         """A lexicographic order: the first part is less, or equal and then the second decides."""

@@ -66,7 +66,7 @@ class HeadOutputs:
             at_least, gap = between(0, Fraction(1, self.setting.context))
             threshold = Threshold(((1, self.fraction(placed, self.matches(others))),), at_least, gap)
             return StepFunction(FLAGS, self.of.text, (threshold,), (False, True), place=self.of.place)
-        return self._all([self._best_matches(case, match) for match in case], exists)
+        return self.all([self._best_matches(case, match) for match in case], exists)
 
     def _finds(self, case: Case, text: Wording) -> Attend:
         """Whether a head of a rotary model finds a source, with the attention that moves the value."""
@@ -86,7 +86,7 @@ class HeadOutputs:
             }
             text = reads(match.key, " matches")
             flags.append(Lookup(FLAGS, text, (match.key,), table, place=self.of.place))
-        return self._all(flags, reads("all match"))
+        return self.all(flags, reads("all match"))
 
     def at_positions(self, flags: Sequence[bool], text: Wording) -> Lookup:
         """A flag for every position."""
@@ -103,6 +103,11 @@ class HeadOutputs:
         domain, text = match.key.domain, reads("key of ", self.of)
         key = Attend(domain, text, case, match.key, picks, place=self.of.place)
         return self._holds(replace(match, key=key), reads(self.of, " exists"))
+
+    def here(self, case: Case) -> Node:
+        """A flag: whether this position matches itself."""
+        text = reads("matches itself")
+        return self.all([self._holds(match, text) for match in case], text)
 
     def equal(self, one: Node, other: Node, text: Wording) -> Node:
         """A flag: whether two values at one position are equal."""
@@ -124,10 +129,12 @@ class HeadOutputs:
         table: dict[tuple[Value, ...], Value] = dict(zip(product(keys, queries), holds, strict=True))
         return Lookup(FLAGS, text, (key, query), table, place=self.of.place)
 
-    def _all(self, flags: Sequence[Node], text: Wording) -> Node:
+    def all(self, flags: Sequence[Node], text: Wording | None = None) -> Node:
+        """A flag: whether all are true."""
         if len(flags) == 1:
             return flags[0]
         table: dict[tuple[Value, ...], Value] = {
             row: all(row) for row in product((False, True), repeat=len(flags))
         }
-        return Lookup(FLAGS, text, tuple(flags), table, place=self.of.place)
+        named = text or reads(" & ".join(str(flag) for flag in flags))
+        return Lookup(FLAGS, named, tuple(flags), table, place=self.of.place)

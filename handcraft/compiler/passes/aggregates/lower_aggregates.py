@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
+from handcraft.compiler.passes.aggregates.clipped import clipped_look_back
 from handcraft.compiler.passes.aggregates.counts import count
 from handcraft.compiler.passes.aggregates.head_outputs import HeadOutputs
 from handcraft.compiler.passes.aggregates.joined import joined
 from handcraft.compiler.passes.aggregates.unequal import Unequal
+from handcraft.compiler.passes.aggregates.unrolled import unrolled_means
 from handcraft.compiler.passes.cases import Setting, simplified
 from handcraft.compiler.passes.children import with_children
 from handcraft.compiler.passes.fold import rebuild
@@ -22,6 +24,7 @@ from handcraft.language.graph.attend import mean_domain
 from handcraft.language.graph.domain import Finite, Plain, Value, finite
 from handcraft.language.graph.node import (
     Aggregate,
+    AtLeast,
     Case,
     Choice,
     Constant,
@@ -50,6 +53,8 @@ def lower_aggregates(roots: Sequence[Node], setting: Setting) -> list[Node]:
 
 def _lowered(node: Node, done: Mapping[Node, Node], setting: Setting) -> Node:
     fresh = with_children(node, done)
+    if isinstance(node, AtLeast | Lookup) and setting.rotary and not setting.holds_parts:
+        return unrolled_means(node, done, setting) or fresh
     if isinstance(fresh, Linear):
         return _merged(fresh, setting)
     if not isinstance(fresh, Aggregate):
@@ -74,6 +79,10 @@ def _lowered(node: Node, done: Mapping[Node, Node], setting: Setting) -> Node:
     if not found:
         return _constant(fresh, fresh.default)
     assert fresh.how in ("mean", "latest", "earliest")
+    if setting.rotary and len(found) == 1 and len(cases) == 1:
+        clipped = clipped_look_back(HeadOutputs(fresh, setting), found[0], fresh.value)
+        if clipped is not None:
+            return clipped
     raw = HeadOutputs(fresh, setting).moved(joined(found, fresh), fresh.value, fresh.how, unique=alone)
     if fresh.default is None or alone:
         return raw

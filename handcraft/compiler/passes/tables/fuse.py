@@ -37,9 +37,6 @@ from handcraft.language.graph.wording import reads
 FLATTEN_UP_TO = 20_000
 """The most combinations of base values of a table that is made over the bases themselves."""
 
-STEPS_UP_TO = 64
-"""The most steps that are always accepted to save a block."""
-
 
 def fuse(roots: Sequence[Node], setting: Setting) -> list[Node]:
     """The same values, with no table over more than one value and no comparison of sums."""
@@ -88,7 +85,7 @@ class _Fusing:
             return step_function
         if step_function is not None and self._slot(step_function) < self._slot(flat):
             return step_function
-        if _steps_of(flat) <= STEPS_UP_TO and is_distinguishable:
+        if _steps_of(flat) <= setting.most_steps and is_distinguishable:
             return flat
         if step_function is not None and (is_shorter or not is_distinguishable):
             return step_function

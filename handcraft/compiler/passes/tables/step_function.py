@@ -26,6 +26,9 @@ PROGRAM_ROWS_UP_TO = 3000
 GROUPED_ROWS_UP_TO = 20_000
 """The largest table in which sums of some arguments are tried as digits: each way sorts its rows."""
 
+SIGNS_UP_TO = 7
+"""For how many arguments a sum is tried with every choice of signs: there are 2^6 then."""
+
 MANY = 64
 """Of two sums with equally many thresholds, one that tells fewer values apart is taken."""
 
@@ -205,12 +208,31 @@ class _Search:
         if self.scalar is None:
             scales.append(self.classes)
         for scale in scales:
-            for signs in product((1, -1), repeat=len(scale) - 1):
-                weights = [sign * s for sign, s in zip((1, *signs), scale, strict=True)]
+            for signs in self._signs(scale):
+                weights = [sign * s for sign, s in zip(signs, scale, strict=True)]
                 steps = self._along(weights)
                 if steps is not None:
                     found.append(steps)
         return found
+
+    def _signs(self, scale: Sequence[Ints]) -> Iterator[Sequence[int]]:
+        """With which sign each argument may be added up: all ways, or the likely one of many.
+
+        Where the output rises with an argument, or falls, whatever the others are, both grow together
+        on average or they do not (Chow 1961, of threshold functions).
+        """
+        count = len(scale)
+        if count <= SIGNS_UP_TO:
+            yield from ((1, *signs) for signs in product((1, -1), repeat=count - 1))
+            return
+        plain = [value for _, value in self.values]
+        if any(kind_of(value) is Kind.CATEGORY for value in plain):
+            yield (1,) * count
+            return
+        numbers = np.array([float(as_number(value)) for value in plain])[self.outputs]
+        numbers -= numbers.mean()
+        rises = [float(s[self.rows[:, i]] @ numbers) >= 0 for i, s in enumerate(scale)]
+        yield [1 if rise is rises[0] else -1 for rise in rises]
 
     def _digits(self) -> list[Steps]:
         """Combinations as digits, in every order of the arguments; a scalar is the last digit."""

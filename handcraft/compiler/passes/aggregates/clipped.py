@@ -1,0 +1,105 @@
+"""Look-backs in a rotary model, and those that mean the first token where there is none so far back.
+
+A head that looks k back finds the begin token where a text has no such token, and that has no value of
+an expression. So where the first token is meant there, another head finds it, and a table chooses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+from handcraft.compiler.passes.aggregates.head_outputs import HeadOutputs
+from handcraft.compiler.passes.cases import Setting, at_positions, is_positional
+from handcraft.compiler.passes.ir import Attend
+from handcraft.language.graph.domain import Finite, Kind, Value, as_number, finite
+from handcraft.language.graph.node import (
+    Case,
+    Comparison,
+    Constant,
+    Linear,
+    Lookup,
+    Match,
+    Node,
+    is_position,
+    is_token,
+)
+from handcraft.language.graph.reachable import bases
+from handcraft.language.graph.wording import reads
+
+
+def clipped_look_back(outputs: HeadOutputs, case: Case, value: Node) -> Node | None:
+    """The value so far back, or that of the first token; None where something else is selected."""
+    found = _distance_and_start(case, outputs.setting)
+    if found is None or not isinstance(value.domain, Finite):
+        return None
+    back, start = found
+    setting = outputs.setting
+    before = outputs.at_positions(
+        [i < start for i in range(setting.context)], reads(f"position < {start}")
+    )
+    first = value if start == 1 else _at_first(outputs, value)
+    if start == back and value.domain.kind is Kind.NUMBER and all(map(is_token, bases(value))):
+        return _added(outputs, value, before, first, back)
+    there = brought(outputs, value, back)
+    table: dict[tuple[Value, ...], Value] = {
+        (is_before, one, other): one if is_before else other
+        for is_before, one, other in product((False, True), value.domain.values, value.domain.values)
+    }
+    of = outputs.of
+    return Lookup(value.domain, of.text, (before, first, there), table, place=of.place)
+
+
+def _added(outputs: HeadOutputs, value: Node, before: Node, first: Node, back: int) -> Node:
+    """A number, as a sum: that so far back, which is 0 at the begin token, or that of the first token.
+
+    What both exceed the smallest number by is added up.
+    """
+    assert isinstance(value.domain, Finite)
+    of, low = outputs.of, min(map(as_number, value.domain.values))
+    more: dict[tuple[Value, ...], Value] = {(v,): as_number(v) - low for v in value.domain.values}
+    text = reads(value, f" above {low}")
+    above = Lookup(finite(more.values()), text, (value,), more, place=of.place)
+    gated: dict[tuple[Value, ...], Value] = {
+        (is_before, v): as_number(v) - low if is_before else 0
+        for is_before, v in product((False, True), value.domain.values)
+    }
+    alone = Lookup(
+        finite(gated.values()), reads(of, " at first"), (before, first), gated, place=of.place
+    )
+    there = replace(brought(outputs, above, back), begun=True)
+    return Linear(value.domain, of.text, ((1, there), (1, alone)), low, place=of.place)
+
+
+def brought(outputs: HeadOutputs, value: Node, back: int) -> Attend:
+    """A value of the source so far back; any value where there is none."""
+    positions = range(outputs.setting.context)
+    table: dict[tuple[Value, ...], Value] = {(i,): i - back for i in positions}
+    query = Lookup(finite(table.values()), reads(f"{back} back"), (outputs.setting.position,), table)
+    return _moved(outputs, value, query, f" {back} back")
+
+
+def _at_first(outputs: HeadOutputs, value: Node) -> Attend:
+    return _moved(outputs, value, Constant(finite([0]), reads("0"), 0), " at position 0")
+
+
+def _moved(outputs: HeadOutputs, value: Node, query: Node, where: str) -> Attend:
+    """A value of the source at one position."""
+    case = (Match(outputs.setting.position, query, Comparison.EQ),)
+    text, place = reads(value, where), outputs.of.place
+    return Attend(value.domain, text, case, value, "latest", unique=True, place=place)
+
+
+def _distance_and_start(case: Case, setting: Setting) -> tuple[int, int] | None:
+    """How far back the source is, from which position on; before it the first token is meant."""
+    if len(case) != 1 or case[0].relation is not Comparison.EQ or not is_position(case[0].key):
+        return None
+    if not is_positional(case[0]):
+        return None
+    there = [int(as_number(value)) for value in at_positions(case[0].query, setting)]
+    back = len(there) - 1 - there[-1]
+    start = len(there)
+    while start > 0 and there[start - 1] == start - 1 - back:
+        start -= 1
+    is_clipped = back > 0 and there[-1] > 0 and there[:2] == [0, 0]
+    return (back, max(start, back)) if is_clipped and not any(there[:start]) else None
