@@ -131,25 +131,34 @@ def clause_lists(draw):
     return draw(st.lists(clauses, max_size=6))
 
 
+def clause(token, *classes):
+    return Clause(token, Pattern(tuple(map(frozenset, classes)), False), predict("a").otherwise())
+
+
 @given(clause_lists())
 def test_the_first_match_outvotes_the_others_without_an_otherwise_too(clauses):
     check(clauses, 2, 5)
 
 
 @given(clause_lists(), st.integers(0, 3))
+@example([clause(0, {0}, {0}), clause(1, {0}), clause(0, {0}, {0, 1})], 0)
 def test_rivals_of_a_veto_are_the_later_rules_that_meet_a_rule_and_predict_something_else(
     clauses, highest
 ):
     found = rank_clauses(clauses, highest)
     contexts = [c for length in range(1, 6) for c in product(range(2), repeat=length)]
     for i, (clause, each) in enumerate(found):
+        against = [j for j in range(i + 1, len(found)) if found[j][0].token != clause.token]
         mine = [c for c in contexts if clause.pattern.matches(c)]
-        rivals = tuple(
-            j
-            for j in range(i + 1, len(found))
-            if found[j][0].token != clause.token and any(found[j][0].pattern.matches(c) for c in mine)
+        undecided = [c for c in mine if not any(earlier.pattern.matches(c) for earlier, _ in found[:i])]
+        some, needed = (
+            {j for j in against if any(found[j][0].pattern.matches(c) for c in texts)}
+            for texts in (mine, undecided)
         )
-        assert each.rivals == rivals if each.rivals or not highest else each.height <= highest
+        if each.rivals or not highest:
+            assert needed <= set(each.rivals) <= some
+        else:
+            assert each.height <= highest
 
 
 ANSWERS = st.sampled_from([*map(frozenset, [(0,), (1,), (2,), (0, 1), (0, 2)])])
