@@ -57,8 +57,8 @@ def test_settings_are_listed():
     assert (both.python, both.command) == ("rule= and n_positions=4", "--rule and --n-positions 4")
 
 
-EXEMPT = ("model_card.py", "card.py", "plugin.py", "rule_cases.py")
-"""Pages for people who have a folder and a command line; options of pytest, not ours."""
+EXEMPT = ("model_card.py", "card.py", "plugin.py", "rule_cases.py", "__main__.py")
+"""Pages for people who have a folder and a command line; options of pytest, not ours; command lines."""
 
 BELOW = [path for path in sorted(PACKAGE.rglob("*.py")) if "cli" not in path.relative_to(PACKAGE).parts]
 

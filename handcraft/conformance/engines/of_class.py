@@ -114,7 +114,7 @@ def _logits(found: Any, method: str, *axes: str) -> Logits:
     Raises:
         ConformanceError: they have another number of axes.
     """
-    numbers: Logits = np.asarray(_in_memory(found), dtype=np.float32)
+    numbers: Logits = np.asarray(_in_memory(found, len(axes)), dtype=np.float32)
     if numbers.ndim != len(axes):
         raise ConformanceError(
             f"{method} gives an array of shape {list(numbers.shape)}, not [{', '.join(axes)}]",
@@ -123,8 +123,8 @@ def _logits(found: Any, method: str, *axes: str) -> Logits:
     return numbers
 
 
-def _in_memory(found: Any) -> Any:
+def _in_memory(found: Any, axes: int) -> Any:
     """Tensors of torch as arrays: on whatever device, with gradients or without, in any dtype."""
-    if isinstance(found, list | tuple):
-        return [_in_memory(each) for each in found]
+    if axes and isinstance(found, list | tuple):
+        return [_in_memory(each, axes - 1) for each in found]
     return found.detach().float().cpu().numpy() if hasattr(found, "detach") else found
