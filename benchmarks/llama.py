@@ -57,8 +57,8 @@ def cell(program: Program, dtype: str, n_positions: int | None = None) -> str:
     start = time.perf_counter()
     try:
         compiled = compile_program(program, architecture="llama", dtype=dtype, n_positions=n_positions)
-    except HandcraftError:
-        return "refused: precision"
+    except HandcraftError as error:
+        return f"refused: {type(error).__name__}"
     seconds = time.perf_counter() - start
     report = compiled.verify(sample=SAMPLE)
     return f"{compiled.model.parameters:,}; {report.failed} of {report.tried:,} wrong; {seconds:.1f} s"
