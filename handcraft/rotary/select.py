@@ -25,6 +25,7 @@ import numpy as np
 
 from handcraft.dtype import FLOAT32, DType
 from handcraft.errors import CompileError, PrecisionError
+from handcraft.phrase import phrase, setting
 from handcraft.rotary.look_back import BEGIN, KEY, WIDEST
 from handcraft.rotary.rotation import Floats, Rotation
 from handcraft.rotary.round_query import GRID, as_pairs, rounded_query
@@ -171,7 +172,7 @@ def check_begin(rotation: Rotation) -> None:
         raise CompileError(
             f"with a window of {rotation.window} positions no head finds the begin token where no "
             "source matches",
-            fix=f"window={rotation.positions} is enough",
+            fix=phrase(setting("window", rotation.positions), " is enough"),
         )
 
 

@@ -61,8 +61,9 @@ def _is_mostly_mlp(plan: Plan) -> bool:
 
 def _plans(ruled: Ruled, sizes: Sizes) -> Iterator[Found | HandcraftError]:
     """Every plan that fits, and why others do not."""
+    sees_begin = ruled.target.window is None  # its part of the attention tells the position
     for in_bits in _ways(ruled):
-        for by_parts in (False, True) if Precision(ruled.dtype).is_wide else (False,):
+        for by_parts in (False, True) if sees_begin and Precision(ruled.dtype).is_wide else (False,):
             try:
                 made = _made(ruled, sizes, in_bits=in_bits, by_parts=by_parts)
                 plan = plan_model(made.circuits, ruled.target, sizes, dtype=ruled.dtype)

@@ -7,10 +7,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from handcraft import Program, Prompts, compile_program, predict
+from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft.architecture import LLAMA, llama
 from handcraft.circuits import Block, Circuits, embed_position, embed_token, one_hot
-from handcraft.errors import CompileError, LayoutError, PrecisionError
+from handcraft.errors import CompileError, LayoutError
 from handcraft.weights import Sizes, plan_model
 
 AAB = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
@@ -90,9 +90,24 @@ def test_circuits_that_embed_positions_are_refused():
         plan_model(bare, LLAMA)
 
 
-def test_what_would_change_the_norm_is_refused():
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_a_mean_is_stored_so_small_that_the_norm_divides_as_planned(dtype):
     prompts = Prompts("ab", context=6)
     ones = prompts.everything.mean(prompts.token.map({"a": 0, "b": 1}))
     rules = [predict("b").when(ones >= Fraction(1, 2)), predict("a").otherwise()]
-    with pytest.raises(PrecisionError, match="RMSNorm would divide by another"):
-        compile_program(Program(prompts=prompts, rules=rules), architecture="llama")
+    compiled = compile_program(Program(prompts=prompts, rules=rules), architecture="llama", dtype=dtype)
+    report = compiled.verify()
+    assert (report.failed, report.tried) == (0, 126)
+
+
+@pytest.mark.parametrize("window", [2, 3, 1000])
+def test_rules_over_patterns_need_no_begin_token_in_the_window(window):
+    assert compile_program(AAB, architecture=llama(window=window)).verify().passed
+
+
+def test_a_count_needs_the_begin_token_in_the_window():
+    prompts = Prompts("ab", context=6)
+    seen = select(prompts.token, "b").count()
+    program = Program(prompts=prompts, rules=[predict("b").when(seen >= 3), predict("a").otherwise()])
+    with pytest.raises(CompileError, match="a window of 3 positions no head finds"):
+        compile_program(program, architecture=llama(window=3))
