@@ -1,9 +1,9 @@
 """How much of the gallery is proved, and how long that takes: `make bench-prove`, or names of programs.
 
-Each program is compiled for gpt2, written, and proved from its files in a process of its own with one
-thread. The smallest margin of some contexts, run in NumPy, stands beside the proved one: of the one for
-which the proof found least, and of random ones. What is found is written to programs/proofs.json, which
-`handcraft list` shows, and to docs/programs.md.
+Each program is compiled for gpt2, or for what --architecture names, written, and proved from its files
+in a process of its own with one thread. The smallest margin of some contexts, run in NumPy, stands beside
+the proved one: of the one for which the proof found least, and of random ones. What is found for gpt2 is
+written to programs/proofs.json, which `handcraft list` shows, and to docs/programs.md.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 NAMES = sorted(path.stem for path in (ROOT / "programs").glob("*.py"))
 
+ARCHITECTURES = ("gpt2", "block", "llama")
+
 CONTEXTS = 2_000
 """How many random contexts are run, or about so many, if that takes no more than `SEARCH_SECONDS`."""
 
@@ -39,16 +41,20 @@ SECONDS = 75.0
 
 
 def proved(number: int) -> dict[str, Any]:
-    """Prove one program of the gallery."""
+    """Prove one program for one architecture, which are one number: those of the second come behind."""
     from handcraft import compile_program, save
+    from handcraft.circuits import Circuits
     from handcraft_check.claim import read_claim
     from handcraft_check.prove import prove
 
+    place, number = divmod(number, len(NAMES))
     file = runpy.run_path(str(ROOT / "programs" / f"{NAMES[number]}.py"))
     source, meaning = file.get("program") or file["circuits"], file.get("means")
+    if isinstance(source, Circuits) and ARCHITECTURES[place] == "llama":
+        return {"verdict": "laid out by hand for a GPT-2"}
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        save(compile_program(source), folder, meaning=meaning)
+        save(compile_program(source, architecture=ARCHITECTURES[place]), folder, meaning=meaning)
         if not (folder / "certificate.json").exists():
             return {"verdict": "unproved", "reason": "it has no certificate"}
         start = time.process_time()
@@ -165,13 +171,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="programs; by default all")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="the most for each program")
+    parser.add_argument("--architecture", choices=ARCHITECTURES, default="gpt2")
     given = parser.parse_args()
+    behind = ARCHITECTURES.index(given.architecture) * len(NAMES)
     measures: dict[str, dict[str, Any]] = {}
 
     def rows() -> Iterator[tuple[str, ...]]:
         for name in given.names or NAMES:
-            measures[name] = proof_measured(__file__, NAMES.index(name), given.seconds)
-            write_proofs(measures)
+            measures[name] = proof_measured(__file__, NAMES.index(name) + behind, given.seconds)
+            if given.architecture == "gpt2":
+                write_proofs(measures)
             yield row(name, measures[name])
 
     head = ("program", "verdict", "inputs", "writes", "cases", "proved margin", "smallest seen", "s")
