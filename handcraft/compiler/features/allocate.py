@@ -23,6 +23,7 @@ from handcraft.compiler.features.text_begins import (
     with_begin,
 )
 from handcraft.compiler.features.value_numbers import (
+    at_0,
     canonical,
     line_through,
     places_of_values,
@@ -392,13 +393,6 @@ class Features:
                     keeps_zero = self.normed and self.begin is None and not is_exact
                     read = yield from result_of(self._read(value, through, keeps_zero=keeps_zero))
                 if feature.node.begun and not isinstance(value, IsBegin):
-                    read = with_begin(read, self, _at_0(feature, numbers))
+                    read = with_begin(read, self, at_0(feature, numbers))
                 feature.moved.append(read)
         return feature.numbers[numbers]
-
-
-def _at_0(feature: Feature, numbers: Numbers) -> Plain:
-    """The number of the value 0, which the begin token counts as."""
-    if numbers == ITSELF:
-        return 0
-    return numbers[[as_number(value) for value in feature.values].index(0)]

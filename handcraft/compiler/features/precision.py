@@ -25,40 +25,32 @@ of fewer than 8 dimensions were seen to reach 3.1e-5. Thresholds leave room for 
 counted here. What `.apply` reads is bounded without this number (`error_bound.py`). With the proved one
 less would fit behind LayerNorm: it decides how long a context may be, so it stays for now."""
 
-
 LEVEL_NOISE = Fraction(1, 1 << 20)
 """The same where the stream has one length at every position, and needs no ballast: four times the
 2.4e-7 that were measured in float32. Narrower dtypes round what is that near to 1 or -1 to just that,
 if norms divide by a power of two."""
 
-
 ROUNDINGS = 4
 """How often a narrow dtype rounds a number on its way: when a head writes it, when it is added to the
 stream, when LayerNorm gives it and its opposite."""
 
-
 LEAST_SQUARES = 2
 """No stream of one length has a smaller sum of squares: the token takes a bit and its opposite."""
 
-
 ADDED_EXACTLY = 1 << 20
 """Sums up to so many times their gap are added exactly in float32, in which matrices are multiplied."""
-
 
 TIE = Fraction(1, 8)
 """Scores no further apart than this over the number of positions, in nats, count as equal: the
 attention weights of so many sources are so even then that one still tells how many there are. Too
 large a number fails test_without_mask.py, too small a one test_refused_precision.py."""
 
-
 SHARPNESS = 1024
 """By so many times their gap scores are multiplied before they are scaled, in heads of up to
 `HEAD_DIM` dimensions: it becomes 104 nats or more, from which softmax gives exactly 0."""
 
-
 SCALE_WITHIN = Fraction(1, 1000)
 """How far the scale of a LayerNorm may be from the planned one: `NORM_TOLERANCE` of verify/facts.py."""
-
 
 SHIFT = Fraction(1, 4)
 """By which part of its gap LayerNorm may shift a sum: a threshold lies that far from both sides."""
@@ -66,7 +58,6 @@ SHIFT = Fraction(1, 4)
 SURE_SHIFT = SHIFT - Fraction(NEAREST_TO_ZERO["gelu_tanh"]) / STEEPNESS
 """The same where every pre-activation surely stays where GELU is straight. What may be shifted by more
 holds or does not: `save` measures it, and refuses (`test_what_compiles_can_be_saved`)."""
-
 
 GATES_REACH = 1 << 13
 """By how many of its gaps a sum with fractions may exceed a threshold in a Llama. Both gates grow with

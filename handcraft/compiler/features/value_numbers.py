@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import gcd, lcm
 
 from handcraft.circuits.number import plainest
-from handcraft.compiler.features.feature import Numbers
+from handcraft.compiler.features.feature import ITSELF, Feature, Numbers
 from handcraft.compiler.passes.ir import Attend, StepFunction
 from handcraft.language.graph.domain import Finite, Plain, Value, as_number
 from handcraft.language.graph.node import Assumed, Lookup
@@ -53,6 +53,13 @@ def usual(numbers: Numbers) -> Plain:
     then 1/1000 rather than 999/1000, and float32 keeps more of its digits.
     """
     return Counter(numbers).most_common(1)[0][0]
+
+
+def at_0(feature: Feature, numbers: Numbers) -> Plain:
+    """The number of the value 0, which the begin token counts as."""
+    if numbers == ITSELF:
+        return 0
+    return numbers[[as_number(value) for value in feature.values].index(0)]
 
 
 def canonical(numbers: Numbers, constant: Plain) -> tuple[Numbers, Plain, Plain]:

@@ -1,9 +1,9 @@
-"""The fewest cases in which every known fault is found and told apart from all others.
+"""A few cases of a pack that find every known fault and tell all faults apart.
 
-Faults are told apart by a case in which they give two answers. All pairs of faults are to be divided by
-as few cases as a greedy search finds: the next case is the one that divides most pairs for the tokens
-that it runs. What is right counts as a fault too, so that every fault is found. The cases of GPT-2s
-divide all pairs that they can, and so do those of Llamas, since an engine may run only one of them.
+A case tells two faults apart if they answer it differently. A greedy search repeatedly takes the case
+that tells most pairs apart, relative to the tokens that it runs. The right answers count as one more
+fault, so each fault also differs from a right engine. The search runs for GPT-2s and for Llamas
+separately, since an engine may run only one of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from handcraft.conformance.pack.case import Case
 from handcraft.conformance.pack.read_pack import Pack
 
 LONG = 5_000
-"""A case of so many tokens takes longer than all others together."""
+"""A case that runs at least this many tokens takes longer than all the others together."""
 
 Flags = npt.NDArray[np.bool_]
 
@@ -41,10 +41,10 @@ def fewest_cases(pack: Pack) -> tuple[Case, ...]:
 
 
 def _dividing(cases: Mapping[str, tuple[Flags, float]]) -> set[str]:
-    """The ids of cases that together divide all pairs that any of them divides.
+    """The ids of cases that together tell apart all pairs that any of them tells apart.
 
     Args:
-        cases: which pairs each divides, and what it costs, by its id.
+        cases: which pairs each tells apart, and what it costs, by its id.
     """
     left = np.logical_or.reduce([pairs for pairs, _ in cases.values()])
     chosen: set[str] = set()
@@ -57,7 +57,7 @@ def _dividing(cases: Mapping[str, tuple[Flags, float]]) -> set[str]:
 
 
 def _divided(case: Case, pack: Pack) -> Flags:
-    """Which pairs of faults a case tells apart: [pair]; what is right is behind all faults."""
+    """Which pairs of faults a case tells apart: [pair]. The right answers are the last fault."""
     numbers = {fault: number for number, fault in enumerate(pack.faults)}
     answers = np.zeros(len(numbers) + 1, dtype=np.int64)
     for number, wrong in enumerate(case.wrong, 1):

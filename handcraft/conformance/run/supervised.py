@@ -69,7 +69,7 @@ class Supervised:
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._loaded: tuple[Path, str] | None = None
-        self._patience = START_SECONDS  # until it hangs once
+        self._patience = START_SECONDS  # shorter once the engine has hung
 
     def facts(self) -> Facts:
         """What is known of the engine.
