@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--regime", choices=REGIMES, help="the arithmetic, in place of that in the certificate"
     )
     parser.add_argument(
+        "--context", type=int, help="the most tokens of a context, in place of that in the certificate"
+    )
+    parser.add_argument(
         "--radius", action="store_true", help="find how far all weights may move before a proof fails"
     )
     parser.add_argument(
@@ -62,11 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "certificate": given.certificate,
         "rehash": given.rehash,
         "regime": given.regime,
+        "context": given.context,
         "progress": (lambda text: print(text, file=sys.stderr)) if given.verbose else lambda text: None,
     }
     try:
         if given.print_program:
-            named = {name: options[name] for name in ("certificate", "rehash", "regime")}
+            named = {name: options[name] for name in ("certificate", "rehash", "regime", "context")}
             claim = read_claim(given.folder, **named)
             print(f"arithmetic: {claim.arithmetic}\n{claim.meaning}")
             return 0
@@ -88,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check_many(given: argparse.Namespace) -> int:
     """Check several folders, and print each verdict below the name of its folder."""
-    options = {"rehash": given.rehash, "regime": given.regime, "exact": given.exact}
+    options = {name: getattr(given, name) for name in ("rehash", "regime", "exact", "context")}
     if given.verbose:
         options["progress"] = lambda text: print(text, file=sys.stderr)
     statuses = []

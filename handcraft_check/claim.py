@@ -80,6 +80,7 @@ def read_claim(
     regime: str | None = None,
     radius: float = 0.0,
     exact: bool = False,
+    context: int | None = None,
 ) -> Claim:
     """Read a folder with a certificate.
 
@@ -90,6 +91,7 @@ def read_claim(
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
         exact: whether bounds are computed in whole numbers of 2^-512 in place of float64.
+        context: the most tokens of a context, in place of that of the certificate.
 
     Raises:
         CheckError: a file is missing, malformed, too large, or not what the certificate is about.
@@ -167,6 +169,8 @@ def read_claim(
             "prove it in float32 or tf32",
         )
     domain = Domain.read(given["contexts"], vocabulary)
+    if context is not None:
+        domain = domain.up_to(context)
     if not domain.causal and CONFIG in content:
         raise CheckError("its contexts have no causal mask, and the model has one", where)
     if domain.length > config.longest:

@@ -29,6 +29,7 @@ def prove(
     regime: str | None = None,
     radius: float = 0.0,
     exact: bool = False,
+    context: int | None = None,
     budget: int = BUDGETS[-1],
     progress: Callable[[str], None] = lambda text: None,
     executor: Executor | None = None,
@@ -47,6 +48,7 @@ def prove(
         radius: how far all weights may be from those of the file, relatively.
         exact: whether bounds are computed in whole numbers of 2^-512 in place of float64, which takes a
             hundred times as long or more.
+        context: the most tokens of a context, in place of that of the certificate.
         budget: the most cases that an attempt may take.
         progress: called with what is going on, from time to time.
         executor: decides parts of the proof at once; its workers must see the folder. The verdict is
@@ -64,6 +66,7 @@ def prove(
         "regime": regime,
         "radius": radius,
         "exact": exact,
+        "context": context,
     }
     claim = read_claim(Path(folder), **options)
     key = "" if executor is None and state is None else key_of(Path(folder), options)

@@ -20,6 +20,7 @@ def prove_radius(
     certificate: Path | None = None,
     rehash: bool = False,
     regime: str | None = None,
+    context: int | None = None,
     progress: Callable[[str], None] = lambda text: None,
     executor: Executor | None = None,
 ) -> tuple[float, Verdict]:
@@ -34,6 +35,7 @@ def prove_radius(
         certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
+        context: the most tokens of a context, in place of that of the certificate.
         progress: called with what is going on, from time to time.
         executor: decides parts of each proof, as in `prove`.
 
@@ -48,6 +50,7 @@ def prove_radius(
             certificate=certificate,
             rehash=rehash,
             regime=regime,
+            context=context,
             radius=radius,
             budget=budget,
             progress=progress,

@@ -72,6 +72,7 @@ def prove_folder(
     executor: Executor | None = None,
     *,
     exact: bool = False,
+    context: int | None = None,
 ) -> Verdict:
     """Whether the model in a folder predicts what its certificate states, in every context.
 
@@ -82,6 +83,7 @@ def prove_folder(
         executor: of `concurrent.futures` or like it; its workers, which must see the folder, decide
             parts of the proof.
         exact: whether bounds are computed in whole numbers of 2^-512 in place of float64, slowly.
+        context: the most tokens of a context, in place of that of the certificate; not more.
 
     Raises:
         ProofError: there is no certificate, the files are damaged or too large to check, or exact
@@ -94,6 +96,7 @@ def prove_folder(
             certificate=certificate,
             regime=regime,
             exact=exact,
+            context=context,
             progress=_advance,
             executor=executor,
         )
@@ -104,6 +107,8 @@ def prove_folders(
     regime: str | None = None,
     executor: Executor | None = None,
     results: Path | None = None,
+    *,
+    context: int | None = None,
 ) -> Iterator[tuple[Path, Verdict | ProofError]]:
     """Prove several folders, or one, and keep what is known in a file.
 
@@ -113,6 +118,7 @@ def prove_folders(
         executor: of `concurrent.futures` or like it; its workers must see the folders and the file.
             Several folders are proved by one worker each, a single one by all.
         results: a file of verdicts, from which a run that was ended goes on, in the middle of a proof.
+        context: the most tokens of a context, in place of that of each certificate; not more.
 
     Yields:
         each folder as soon as it is decided, with the verdict or why it cannot be judged.
@@ -121,7 +127,8 @@ def prove_folders(
         ProofError: a worker ended before it was done.
     """
     with _explained():
-        for folder, found in prove_all(folders, executor, results, regime=regime, progress=_advance):
+        options = {"regime": regime, "context": context, "progress": _advance}
+        for folder, found in prove_all(folders, executor, results, **options):
             if isinstance(found, CheckError):
                 yield folder, ProofError(found.what, where=found.where, fix=found.fix)
             else:
@@ -133,6 +140,8 @@ def prove_folder_radius(
     regime: str | None = None,
     certificate: Path | None = None,
     executor: Executor | None = None,
+    *,
+    context: int | None = None,
 ) -> tuple[float, Verdict]:
     """How far all weights may move before the proof of a folder fails, and the verdict there.
 
@@ -141,7 +150,12 @@ def prove_folder_radius(
     _check_certified(folder, certificate)
     with _explained():
         return prove_radius(
-            folder, certificate=certificate, regime=regime, progress=_advance, executor=executor
+            folder,
+            certificate=certificate,
+            regime=regime,
+            context=context,
+            progress=_advance,
+            executor=executor,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -71,6 +71,28 @@ class Domain:
         found = cls(length, writes, causal, table, np.array(final, dtype=bool))
         if not found.count():
             raise CheckError("no text is allowed", where, "allow some inputs")
+        return found
+
+    def up_to(self, length: int) -> Domain:
+        """The contexts of up to so many tokens among these.
+
+        Raises:
+            CheckError: nothing is stated of longer ones, or there is none that short.
+        """
+        if length > self.length:
+            raise CheckError(
+                f"contexts of {length:,} tokens, and what is meant is stated up to {self.length:,}",
+                "contexts.length",
+                "state it for longer texts: `handcraft prove DIR --meaning PROGRAM`",
+            )
+        found = replace(self, length=length)
+        if length < self.writes or not found.count():
+            after = f" with the {self.writes:,} tokens that are written" if self.writes > 1 else ""
+            raise CheckError(
+                f"no input{after} fits into {length:,} tokens",
+                "contexts.length",
+                f"ask for more tokens, up to {self.length:,}",
+            )
         return found
 
     def count(self) -> int:

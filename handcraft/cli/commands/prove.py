@@ -41,6 +41,8 @@ REGIME_HELP = (
 
 EXACT_HELP = "Compute all bounds in whole numbers of 2^-512, not in float64: for small programs."
 
+CONTEXT_HELP = "The most tokens of a context, if fewer than the certificate states."
+
 RADIUS_HELP = "Find how far all weights may move at once before the proof fails."
 
 MEANING_HELP = "A program: prove that the model predicts what it means, whatever a certificate says."
@@ -56,6 +58,7 @@ class Shown:
     """What to prove of a folder, and what to print of it."""
 
     regime: str | None
+    context: int | None
     radius: bool
     exact: bool
     program: bool
@@ -72,6 +75,7 @@ def prove(
     optimize: Annotated[bool, typer.Option("--optimize", help=OPTIMIZE_HELP)] = False,
     meaning: Annotated[str | None, typer.Option("--meaning", help=MEANING_HELP)] = None,
     regime: Annotated[str | None, typer.Option("--regime", help=REGIME_HELP)] = None,
+    context: Annotated[int | None, typer.Option("--context", help=CONTEXT_HELP, min=1)] = None,
     radius: Annotated[bool, typer.Option("--radius", help=RADIUS_HELP)] = False,
     exact: Annotated[bool, typer.Option("--exact", help=EXACT_HELP)] = False,
     print_program: Annotated[bool, typer.Option("--print-program", help=PRINT_HELP)] = False,
@@ -98,7 +102,7 @@ def prove(
         "optimize": optimize or None,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    shown = Shown(regime, radius, exact, print_program, json_, results)
+    shown = Shown(regime, context, radius, exact, print_program, json_, results)
     named: Sequence[str | None] = programs or (None,)
     if len(named) > 1 or results is not None:
         _check_plain(shown, meaning)
@@ -158,7 +162,8 @@ def _prove_several(folders: Mapping[Path, str], shown: Shown, executor: Executor
 
     status = 0
     with shown_progress():
-        for folder, found in prove_folders([*folders], shown.regime, executor, shown.results):
+        given = [*folders], shown.regime, executor, shown.results
+        for folder, found in prove_folders(*given, context=shown.context):
             code = 2 if isinstance(found, ProofError) else EXIT_CODES[found.word]
             status = code if code == 2 or (status != 2 and code > status) else status
             if isinstance(found, ProofError):
@@ -228,12 +233,12 @@ def _prove(folder: Path, shown: Shown, certificate: Path | None, executor: Execu
     """Prove what a folder contains, print the verdict, and exit with its code."""
     from handcraft.proofs.prove_folder import in_words, prove_folder, prove_folder_radius
 
-    radius = None
+    radius, given = None, (folder, shown.regime, certificate, executor)
     with shown_progress():
         if shown.radius:
-            radius, verdict = prove_folder_radius(folder, shown.regime, certificate, executor)
+            radius, verdict = prove_folder_radius(*given, context=shown.context)
         else:
-            verdict = prove_folder(folder, shown.regime, certificate, executor, exact=shown.exact)
+            verdict = prove_folder(*given, exact=shown.exact, context=shown.context)
     stated = in_words(folder, certificate) if shown.program else None
     if shown.as_json:
         more = {"program": stated, "radius": radius}

@@ -125,6 +125,39 @@ def test_a_certificate_of_another_architecture_is_an_error(run, tmp_path, change
     assert f"ProofError: the certificate states {change}=" in ran.err
 
 
+def test_shorter_contexts_are_proved_of_the_same_folder(run):
+    run("compile", "aab", "-o", "out")
+    for number, inputs in ((5, 62), (3, 14), (1, 2)):
+        ran = run("prove", "out", "--context", str(number))
+        assert ran.out.startswith(f"proved: {inputs} inputs, contexts of up to {number} tokens\n")
+    both = run("prove", "out", "dyck1", "--context", "6", "--json")
+    wrong, right = (json.loads(line) for line in both.out.splitlines())
+    assert wrong["what"] == "contexts of 6 tokens, and what is meant is stated up to 5"
+    assert (right["verdict"], right["inputs"]) == ("proved", 62)
+    written = run("prove", "parity", "--context", "7")
+    assert "no input with the 8 tokens that are written fits into 7 tokens" in written.err
+    assert run("prove", "out", "--context", "2", "--radius").out.startswith("proved: 6 inputs")
+
+
+def test_longer_contexts_are_proved_where_a_program_says_what_they_mean(run, tmp_path):
+    run(
+        "compile",
+        "-e",
+        "predict b after a",
+        "-e",
+        "predict a otherwise",
+        "--n-positions",
+        "50",
+        "-o",
+        "model",
+    )
+    (tmp_path / "longer.rules").write_text(
+        "vocabulary a b\ncontext 40\npredict b after a\npredict a otherwise\n"
+    )
+    ran = run("prove", "model", "--meaning", "longer.rules")
+    assert ran.out.startswith(f"proved: {2**41 - 2:,} inputs, contexts of up to 40 tokens\n")
+
+
 def test_circuits_without_a_stated_meaning_are_not_proved(run, tmp_path):
     text = (ROOT / "programs" / "by_hand.py").read_text("utf-8").split("prompts = Prompts")[0]
     (tmp_path / "mine.py").write_text(text)
