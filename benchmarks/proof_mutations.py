@@ -215,7 +215,7 @@ class Judge:
         claim: Claim | None = None
         try:
             claim = read_claim(folder, rehash=True)
-            verdict = prove(folder, rehash=True, budget=attempts.BUDGETS[0])
+            verdict = prove(folder, rehash=True, budget=attempts.BUDGETS[0], is_located=False)
         except CheckError:
             least = None if kind != "weight" else least_of(files, self.meant[name])
             return "refused", None if least is None else least > 0, what

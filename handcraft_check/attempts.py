@@ -40,6 +40,7 @@ class Shown:
         word: ``proved``, ``unproved`` or ``refuted``.
         found: the least margin, and where it is; of a refuted claim, at most the margin there.
         reason: why it is not proved.
+        position: where the bound is too wide in the text that `found` names; None where no bound is.
         ran_out: whether the reason is that it takes more cases than it may, so that a larger budget may
             prove the claim.
     """
@@ -48,6 +49,7 @@ class Shown:
     found: Found
     reason: str = ""
     ran_out: bool = False
+    position: int | None = None
 
     @classmethod
     def of_too_many(cls, budget: int, found: Found | None = None) -> Shown:
@@ -72,7 +74,7 @@ class Shown:
         found = found.of_context(self.found.farthest, np.inf, self.found.distance)
         cases = self.found.cases + other.found.cases
         reason = other.reason + named
-        return Shown(other.word, replace(found, cases=cases), reason, other.ran_out)
+        return replace(other, found=replace(found, cases=cases), reason=reason)
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def attempted(
         if error.context and (wrong := wrong_after(claim, error.context)):
             return Shown("refuted", Found(lead_after(claim, error.context), error.context), wrong)
         progress(f"not at all positions at once: {error}")
-    spent, reason, least = 0, "", Found(-np.inf)
+    spent, least, failed = 0, Found(-np.inf), Shown.of_too_many(budget)
     attempts = {is_single: helped.proof(claim, is_single, progress) for is_single in (False, True)}
     orders = attempts[True].evaluator.orders
     if not orders:  # equal texts in any order are one: nothing stays undecided
@@ -157,13 +159,14 @@ def attempted(
                 spent = spent or limit
                 least = least if least.worst else attempt.found
             except StuckError as stuck:
-                reason, least = stuck.why, Found(stuck.margin, stuck.case)
+                least = Found(stuck.margin, stuck.case)
+                failed = Shown("unproved", least, stuck.why, position=stuck.position)
                 if wrong := wrong_after(claim, stuck.case):
                     return Shown("refuted", replace(least, margin=lead_after(claim, stuck.case)), wrong)
                 if is_single:
-                    return Shown("unproved", least, reason)
+                    return failed
                 del attempts[False]
-    return Shown("unproved", least, reason) if reason else Shown.of_too_many(spent, least)
+    return Shown.of_too_many(spent, least) if failed.ran_out else failed
 
 
 def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], None]) -> Shown:
@@ -185,7 +188,7 @@ def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], Non
         if wrong := wrong_answer(claim, logits, answer):
             off = replace(least, margin=lead(claim, logits, answer))
             return Shown("refuted", off, f"{wrong} at position {stuck.position}")
-        return Shown("unproved", least, stuck.why)
+        return Shown("unproved", least, stuck.why, position=stuck.position)
 
 
 def unsupported(claim: Claim) -> str:

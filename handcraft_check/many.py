@@ -30,8 +30,8 @@ def prove_all(
         results: a file to which each verdict is added. What it knows of the same files and options is
             not proved again, so that a run which was ended goes on where it stopped. A proof that was
             ended goes on too: its state is in a file beside it until it is decided.
-        options: of `prove`, which can be sent to a worker: rehash, regime, radius, context, budget. `progress`
-            cannot, and is called where a single folder is proved.
+        options: of `prove`, which can be sent to a worker: rehash, regime, radius, context, budget.
+            `progress` cannot, and is called where a single folder is proved.
 
     Yields:
         a folder, and its verdict or why it cannot be judged.

@@ -16,6 +16,7 @@ from handcraft_check.attempts import BUDGETS, Helped, Shown, attempted, proof_at
 from handcraft_check.by_cases.found import Found
 from handcraft_check.by_cases.saved import Saved
 from handcraft_check.claim import read_claim
+from handcraft_check.first_break import first_break
 from handcraft_check.folder.files import key_of
 from handcraft_check.program.values import named
 from handcraft_check.verdict import Verdict
@@ -34,6 +35,7 @@ def prove(
     progress: Callable[[str], None] = lambda text: None,
     executor: Executor | None = None,
     state: Path | None = None,
+    is_located: bool = True,
 ) -> Verdict:
     """Prove, for every context, that the model predicts what the program means.
 
@@ -55,6 +57,7 @@ def prove(
             that of one process, to the last bit, and so is the number of cases.
         state: a file in which what is known is kept while the proof goes on, and from which it goes on
             where it was ended. It is believed, as far as it is about the same files and options.
+        is_located: whether an unproved verdict names the part of the model where a bound breaks.
 
     Raises:
         CheckError: the folder cannot be judged.
@@ -68,7 +71,7 @@ def prove(
         "exact": exact,
         "context": context,
     }
-    claim = read_claim(Path(folder), **options)
+    claim, broken = read_claim(Path(folder), **options), ""
     key = "" if executor is None and state is None else key_of(Path(folder), options)
     saved = None if state is None else Saved(state, key)
     beyond = unsupported(claim)
@@ -85,6 +88,8 @@ def prove(
                 found = Shown("unproved", Found(-np.inf), "a number may be infinite, or none")
             shown = shown.and_of(found, each.model.regime.attention)
             if shown.word != "proved":
+                if is_located and not exact and shown.position is not None:
+                    broken = first_break(each, shown.found.worst, shown.position)
                 break
     if saved is not None:
         saved.remove()
@@ -99,6 +104,7 @@ def prove(
         shown.found.cases if shown.word == "proved" else 0,
         round(time.perf_counter() - started, 3),
         shown.reason,
+        broken,
         None if claim.meaning.within is None else float(claim.meaning.within),
         shown.found.distance,
         shown.found.farthest,

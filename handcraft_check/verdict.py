@@ -46,6 +46,8 @@ class Verdict:
         cases: how many cases the proof has.
         seconds: how long it took.
         reason: why it is not proved; empty where it is.
+        broken: the first part of the model whose bounds are too wide after the context, in words;
+            empty where it is proved or refuted, or where no part is to blame.
         within: how far probabilities may be from those meant, in total variation, by the certificate;
             None where the program has none.
         distance: how far they are at most, as was shown, where it is proved.
@@ -69,6 +71,7 @@ class Verdict:
     cases: int
     seconds: float
     reason: str = ""
+    broken: str = ""
     within: float | None = None
     distance: float = 0.0
     farthest: tuple[str, ...] = ()
@@ -107,6 +110,8 @@ class Verdict:
                 lines.append(f"margin: {margin}; {self.cases:,} cases")
         else:
             lines.append(f"reason: {self.reason}")
+            if self.broken:
+                lines.append(f"first bound that breaks: {self.broken}")
             lines.append(f"context: {text!r}{self._margin_there}")
         return "\n".join(lines)
 
@@ -133,6 +138,7 @@ class Verdict:
             "cases": self.cases,
             "seconds": self.seconds,
             "reason": self.reason,
+            "broken": self.broken,
             "everywhere": self.everywhere,
             "ran_out": self.ran_out,
             "separator": self.separator,

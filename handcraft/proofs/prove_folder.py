@@ -40,7 +40,8 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
     if is_quick and size > BYTES_UP_TO:
         return Proof("unproved", why=f"`handcraft prove` tries it: the weights have {size:,} bytes")
     try:
-        found = prove(folder, budget=QUICK if is_quick else BUDGETS[-1], progress=_advance)
+        budget = QUICK if is_quick else BUDGETS[-1]
+        found = prove(folder, budget=budget, progress=_advance, is_located=False)
     except CheckError as error:
         return Proof("unproved", why=error.what)
     stated = json.loads((folder / CERTIFICATE).read_text("utf-8"))["arithmetic"]

@@ -13,7 +13,7 @@ from handcraft_check.arithmetic.rounding import (
     Bounded,
     as_factor,
 )
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.layer_norm import Ids, Matrix
 from handcraft_check.layers.rotary import Rotary
 from handcraft_check.layers.scores import Matching
 from handcraft_check.layers.zeros import Heads
@@ -23,8 +23,8 @@ from handcraft_check.layers.zeros import Heads
 class Block:
     """The tensors of one block, without what is exactly 0.
 
-    Gain and bias of LayerNorm are known up to an error. A block of a Llama has gated units and rotates
-    queries and keys.
+    Gain and bias of LayerNorm are known up to an error. `units` are the numbers that hidden units have
+    in the file. A block of a Llama has gated units and rotates queries and keys.
     """
 
     ln_1: tuple[Bounded, Bounded]
@@ -32,6 +32,7 @@ class Block:
     ln_2: tuple[Bounded, Bounded]
     c_fc: Matrix
     mlp_out: Matrix
+    units: Ids
     gate: Matrix | None = None
     rotary: Rotary | None = None
 

@@ -24,7 +24,6 @@ from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.layers.half import half_product
 from handcraft_check.layers.hidden_units import Activation
 from handcraft_check.layers.layer_norm import Matrix, Normed
-from handcraft_check.layers.zeros import reads
 
 LEAST_AT = 1.2784645
 """SiLU falls up to the negative of this, and rises from there on."""
@@ -67,17 +66,6 @@ def silu_range(low: Array, high: Array) -> Bounded:
 
 SILU = Activation(silu_range, 17.0, -17.0)
 """SiLU of 17 is 17 in float32."""
-
-
-def gated_units_in_use(gate: Matrix, up: Matrix, down: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-    """The three matrices of an MLP without the units of which both sums read nothing.
-
-    One unit stays in any case, so that what is not a number does not become one.
-    """
-    is_used = reads(gate) | reads(up)
-    is_used[0] |= not is_used.any()
-    units = np.flatnonzero(is_used)
-    return gate.of_columns(units), up.of_columns(units), down.of_rows(units)
 
 
 def gated_mlp(x: Normed, gate: Matrix, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Stream:

@@ -17,7 +17,6 @@ from handcraft_check.layers.blocks import Block
 from handcraft_check.layers.gated_units import (
     SILU,
     gated_mlp,
-    gated_units_in_use,
     half_gated_mlp,
     half_gated_sums,
 )
@@ -28,6 +27,7 @@ from handcraft_check.layers.model import Model
 from handcraft_check.layers.rms_norm import half_rms_norm, rms_norm
 from handcraft_check.layers.rotary import Rotary, rotary_heads
 from handcraft_check.layers.weights import HEAD, Tensors, Weights, without_bias
+from handcraft_check.layers.zeros import units_in_use
 
 
 class Llama(Model):
@@ -61,15 +61,13 @@ class Llama(Model):
                 matrix(f"{name}.self_attn.o_proj", width, heads),
                 config.head_dim,
             )
-            gate, up, down = gated_units_in_use(
-                matrix(f"{name}.mlp.gate_proj", inner, width),
-                matrix(f"{name}.mlp.up_proj", inner, width),
-                matrix(f"{name}.mlp.down_proj", width, inner),
-            )
+            gate, up = (matrix(f"{name}.mlp.{each}_proj", inner, width) for each in ("gate", "up"))
+            down, units = matrix(f"{name}.mlp.down_proj", width, inner), units_in_use(gate, up)
             assert config.theta is not None
             rotary = Rotary(pairs, config.theta, config.head_dim)
             norms = norm(f"{name}.input_layernorm"), norm(f"{name}.post_attention_layernorm")
-            return Block(norms[0], attention, norms[1], up, down, gate, rotary)
+            read = up.of_columns(units), down.of_rows(units), units, gate.of_columns(units)
+            return Block(norms[0], attention, norms[1], *read, rotary)
 
         wte = left.take("embed_tokens.weight", config.vocab_size, width)
         blocks = [block(f"layers.{i}") for i in range(config.n_layer)]

@@ -291,6 +291,12 @@ class Model:
 
     def read_by(self, layer: int, query: Bounded, keys: Bounded, values: Bounded) -> Bounded:
         """What heads read at one position: [1, head, dimension], [source, ...] -> [1, ...]."""
+        return self.read_of(layer, query, keys, values)[2]
+
+    def read_of(
+        self, layer: int, query: Bounded, keys: Bounded, values: Bounded
+    ) -> tuple[Bounded, Attention, Bounded]:
+        """The same with scores and weights, [1, head, source] each, in front."""
         query = stacked([query] * len(keys.center))
         scores = self.pair_scores(layer, query, keys)  # [source, head]
         if scores.error.max(initial=0.0) > BLURRED:
@@ -298,7 +304,7 @@ class Model:
             scores = self.pair_scores(layer, query, keys, keys.center[best][None])
         read_by = Bounded(scores.center.T[None], scores.error.T[None])
         seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
-        return self.attention(read_by, seen)[1]
+        return read_by, *self.attention(read_by, seen)
 
     def feed_forward(self, layer: int, x: Stream) -> Stream:
         """The residual stream behind the MLP of one block: [row, n_embd]."""

@@ -161,6 +161,7 @@ def rotary_heads(q: Matrix, k: Matrix, v: Matrix, out: Matrix, head_dim: int) ->
         written,
         2.0 * np.asarray(used[0] & used[1])[left].sum(axis=1),
         written.magnitude.max(axis=1, initial=0.0).reshape(moved.shape),
+        left,
     )
     return heads, pairs
 

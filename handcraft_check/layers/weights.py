@@ -15,7 +15,7 @@ from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.errors import CheckError
 from handcraft_check.folder.config import Config
 from handcraft_check.layers.blocks import Block, matrix_in_use, weights_in_use
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.layer_norm import Ids, Matrix
 from handcraft_check.layers.zeros import Heads, units_in_use
 
 FILE, HEAD = "model.safetensors", "lm_head.weight"
@@ -147,16 +147,16 @@ class Weights:
                 take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns), regime
             )
 
-        def units(layer: int) -> tuple[Matrix, Matrix]:
+        def units(layer: int) -> tuple[Matrix, Matrix, Ids]:
             if not config.units(layer):  # the same as one unit of which all weights are 0
                 return (
                     Matrix(np.zeros((width, 1)), np.zeros(1)),
                     Matrix(np.zeros((1, width)), np.zeros(width)),
+                    np.zeros(1, dtype=np.int64),
                 )
-            return units_in_use(
-                matrix(f"h.{layer}.mlp.c_fc", width, config.units(layer)),
-                matrix(f"h.{layer}.mlp.c_proj", config.units(layer), width),
-            )
+            up = matrix(f"h.{layer}.mlp.c_fc", width, config.units(layer))
+            down, used = matrix(f"h.{layer}.mlp.c_proj", config.units(layer), width), units_in_use(up)
+            return up.of_columns(used), down.of_rows(used), used
 
         wte = take("wte.weight", config.vocab_size, width)
         if config.is_tied:

@@ -33,6 +33,7 @@ class Heads:
         out: [head * moved, n_embd].
         terms: how many dimensions of each head have queries and keys that are not 0: [head].
         write_sizes: the largest weight by which each dimension of a value is written: [head, moved].
+        numbers: which heads of the file are left: [head].
     """
 
     count: int
@@ -43,6 +44,7 @@ class Heads:
     out: Matrix
     terms: Array
     write_sizes: Array
+    numbers: Ids
 
     @classmethod
     def of(cls, c_attn: Matrix, c_proj: Matrix, heads: int) -> Heads:
@@ -73,18 +75,18 @@ class Heads:
             out,
             (is_used[0] & is_used[1])[left].sum(axis=1).astype(np.float64),
             out.magnitude.max(axis=1, initial=0.0).reshape(moved.shape),
+            left,
         )
 
 
-def units_in_use(up: Matrix, down: Matrix) -> tuple[Matrix, Matrix]:
-    """Both matrices of an MLP without the units that read nothing.
+def units_in_use(*read: Matrix) -> Ids:
+    """The hidden units of an MLP that read something, in one of the matrices that they read with.
 
     One unit stays in any case, so that what is not a number does not become one.
     """
-    is_used = reads(up)
+    is_used = np.logical_or.reduce([reads(each) for each in read])
     is_used[0] |= not is_used.any()
-    units = np.flatnonzero(is_used)
-    return up.of_columns(units), down.of_rows(units)
+    return np.flatnonzero(is_used)
 
 
 def reads(matrix: Matrix) -> Flags:

@@ -44,15 +44,18 @@ def test_heads_keep_their_widest_and_no_more():
     weight[0, [4, 6 + 4, 12 + 5]] = 1  # head 2 has a query with its key, and one value
     found = Heads.of(Matrix(weight, np.zeros(18)), Matrix(np.eye(6), np.zeros(6)), 3)
     assert (found.count, found.matched, found.moved) == (2, 2, 2)
+    assert found.numbers.tolist() == [0, 2]
     assert found.terms.tolist() == [0, 1]
     assert found.write_sizes.tolist() == [[1, 1], [1, 0]]
 
 
 def test_units_that_read_nothing_are_left_out_but_for_one():
-    up, down = Matrix(np.zeros((2, 4)), np.zeros(4)), Matrix(np.ones((4, 2)), np.zeros(2))
-    assert units_in_use(up, down)[0].weight.shape == (2, 1)
+    up, gate = Matrix(np.zeros((2, 4)), np.zeros(4)), Matrix(np.zeros((2, 4)), np.zeros(4))
+    assert units_in_use(up).tolist() == [0]
     up.bias[2] = 1
-    assert units_in_use(up, down)[0].bias.tolist() == [1]
+    assert units_in_use(up).tolist() == [2]
+    gate.weight[1, 3] = 1
+    assert units_in_use(gate, up).tolist() == [2, 3]
 
 
 @pytest.mark.parametrize("large", [1024.0, 1e20])
