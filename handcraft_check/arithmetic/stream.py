@@ -121,17 +121,19 @@ class Readers:
         size: the absolute weights: [dimension, out].
         along: the absolute sum along each direction, and what float64 may be off by: [direction, out].
         signed: the sum along each direction: [direction, out].
+        weight: the weights: [dimension, out].
     """
 
     size: Array
     along: Array
     signed: Array
+    weight: Array
 
     @classmethod
     def of(cls, weight: Array, along: Along) -> Readers:
         """Of weights: [dimension, out]."""
         size, signed = np.abs(weight), along.rows @ weight
-        return cls(size, np.abs(signed) + PRODUCT_SLACK * (along.size @ size), signed)
+        return cls(size, np.abs(signed) + PRODUCT_SLACK * (along.size @ size), signed, weight)
 
 
 @dataclass(frozen=True, eq=False)

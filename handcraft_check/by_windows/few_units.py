@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded, product_error
-from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_windows.cases import in_steps
+from handcraft_check.by_windows.spans import MOST, Spanned
 from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.layers.hidden_units import Activation, mlp
 from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
@@ -55,13 +55,13 @@ class Open:
         return Open(self.rows[which], self.units[which], self.read[which])
 
 
-def few_units(x: NormedSums, open_: Open, up: Matrix, down: Matrix, activation: Activation) -> Stream:
+def few_units(x: NormedSums, open_: Open, up: Matrix, down: Matrix, activation: Activation) -> Spanned:
     """The residual stream behind an MLP of sums, before the addition is rounded.
 
     It is that of `handcraft_check.layers.hidden_units.mlp`. Where no unit is open, only the bias is
     added. Where one is, and it is straight, it writes what it reads, with all that this errs by, times
-    its row of `down`. Other rows are computed with the units that are open in any of them; what the
-    errors of the result have in common is not kept.
+    its row of `down`: one common error more. Other rows are computed with the units that are open in
+    any of them.
 
     Args:
         x: the stream, normalized.
@@ -70,19 +70,20 @@ def few_units(x: NormedSums, open_: Open, up: Matrix, down: Matrix, activation: 
         down: writes to the stream.
         activation: of the units.
     """
-    stream, count = x.stream, len(x.linear)
-    center = stream.center + down.bias
-    error = stream.error + down.product_error(np.zeros((1, len(down.weight))))
+    stream, count = Spanned.of_stream(x.stream), len(x.linear)
+    adding = down.product_error(np.zeros((1, len(down.weight))))
+    center, error, box = stream.center + down.bias, stream.error + adding, stream.box + adding
     off = open_.read.center + open_.read.error <= -activation.straight
     open_ = open_.where(~off)
     is_alone = np.bincount(open_.rows, minlength=count) == 1
     one = open_.where(is_alone[open_.rows])
     one = one.where(one.states(activation) == 2)
-    written, apart = _written_by_one(one, down)
-    center[one.rows], error[one.rows] = (
-        stream.center[one.rows] + written,
-        stream.error[one.rows] + apart,
-    )
+    spans = np.zeros((count, MOST + 1, center.shape[1]))
+    spans[:, : stream.spans.shape[1]] = stream.spans
+    written, span, adding = _written_by_one(one, down)
+    center[one.rows] = stream.center[one.rows] + written
+    error[one.rows] = stream.error[one.rows] + np.abs(span) + adding
+    box[one.rows], spans[one.rows, MOST] = stream.box[one.rows] + adding, span
     is_left = np.bincount(open_.rows, minlength=count) > 0
     is_left[one.rows] = False
     left = open_.where(is_left[open_.rows])
@@ -95,19 +96,26 @@ def few_units(x: NormedSums, open_: Open, up: Matrix, down: Matrix, activation: 
             np.searchsorted(left.rows, these[0]), np.searchsorted(left.rows, these[-1], "right")
         )
         columns = np.unique(left.units[pairs])
-        normed = x.rows(these)
+        normed = replace(x.rows(these), stream=stream[these].shared())
         found = mlp(
             normed, up.of_columns(columns), down.of_rows(columns), activation=activation,
             known=normed.read(up, columns),
         )  # fmt: skip
-        center[these], error[these] = found.center, found.tight().error
-    return Stream.of(Bounded(center, error))
+        few = Spanned.of_stream(found.tight())
+        center[these], error[these], box[these] = few.center, few.error, few.box
+        spans[these] = 0.0
+        spans[these, : few.spans.shape[1]] = few.spans
+    return Spanned.with_spans(center, error, box, spans)
 
 
-def _written_by_one(one: Open, down: Matrix) -> tuple[Array, Array]:
-    """What straight units write, one in each row, with the bias, and how far that may be off."""
+def _written_by_one(one: Open, down: Matrix) -> tuple[Array, Array, Array]:
+    """What straight units write, one in each row, with the bias, and how far that may be off.
+
+    Returns:
+        What is written, what the error of a unit moves it by, and what rounding does: [row, dimension].
+    """
     weight, read = down.weight[one.units], one.read
     size = (np.abs(read.center) + read.error)[:, None] * np.abs(weight)
     terms = (weight != 0) + (down.bias != 0)
-    error = product_error(size + np.abs(down.bias), terms, None, down.is_exact)
-    return read.center[:, None] * weight + down.bias, read.error[:, None] * np.abs(weight) + error
+    rounding = product_error(size + np.abs(down.bias), terms, None, down.is_exact)
+    return read.center[:, None] * weight + down.bias, read.error[:, None] * weight, rounding

@@ -15,12 +15,12 @@ import numpy as np
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import LARGEST, TINY, UNIT, Bounded
 from handcraft_check.arithmetic.stream import Stream
-from handcraft_check.arithmetic.stream import joined as streams_joined
 from handcraft_check.by_windows.cases import Cases, in_steps, joined
 from handcraft_check.by_windows.copies import CELLS, Copied, values_copied
 from handcraft_check.by_windows.divided import Divided, divided
 from handcraft_check.by_windows.few_units import few_units
 from handcraft_check.by_windows.parts import Part
+from handcraft_check.by_windows.spans import joined as streams_joined
 from handcraft_check.by_windows.sums import NormedSums, Sums
 from handcraft_check.by_windows.windows import OWN, TokenSets, Window
 from handcraft_check.layers.layer_norm import Flags, Ids, Matrix

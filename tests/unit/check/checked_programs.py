@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import strategies as st
 
 from handcraft import Program, Prompts, predict, select
+from handcraft.proofs import statement_of
+from handcraft_check.program.meaning import Meaning
 
 LETTERS = "abcd"
 
@@ -27,6 +31,12 @@ def adder_ahead(digits=4):
     return Program(
         prompts=prompts, rules=[predict(((at(digits, pair) + carry) % 3).map(str)).otherwise()]
     )
+
+
+def meaning_of(program):
+    """What its certificate says."""
+    stated = json.loads(json.dumps(statement_of(program)))
+    return Meaning.read(stated["meaning"], program.vocabulary.tokens, causal=True)
 
 
 @st.composite

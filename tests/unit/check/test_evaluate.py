@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from itertools import product
 
 import numpy as np
 import pytest
 from assuming_programs import assuming_programs
+from checked_programs import meaning_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handcraft.proofs import statement_of
 from handcraft.testing import rule_programs, sequence_programs
 from handcraft_check.program.evaluate import Evaluator
 from handcraft_check.program.interpret import Interpreter
@@ -27,11 +26,6 @@ seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 TEXTS = 64
 """No set has more texts."""
-
-
-def meaning_of(program):
-    stated = json.loads(json.dumps(statement_of(program)))
-    return Meaning.read(stated["meaning"], program.vocabulary.tokens, causal=True)
 
 
 def alternatives(rng, size, length, is_single):

@@ -6,8 +6,9 @@ from itertools import product
 
 import float32_steps as steps
 import numpy as np
+from drawn_sums import EPSILON, drawn, in_float32, random_mlp, seeds, written_in_float32
 from float32_steps import F, assert_inside, boxes
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from handcraft_check.arithmetic.rounding import Bounded
@@ -17,40 +18,6 @@ from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums
 from handcraft_check.layers.hidden_units import mlp
 from handcraft_check.layers.layer_norm import Matrix
-
-EPSILON = 1e-5
-
-seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
-
-
-def drawn(rng, width):
-    """Sums of one row, and all the sums that they stand for: [alternative, dimension]."""
-    tables, sets = [], []
-    for _ in range(rng.integers(1, 4)):
-        table = rng.choice([-1.0, 1.0, 0.0, 0.5], size=(4, width))
-        table[:, rng.random(width) < 0.5] = 0
-        tables.append(table)
-        sets.append(np.sort(rng.permutation(4)[: rng.integers(1, 4)]))
-    known = boxes(rng, 1, width, most=3).center
-    parts = []
-    for table, chosen in zip(tables, sets, strict=True):
-        number = chosen[0] if len(chosen) == 1 else len(table)
-        parts.append(Part(table, [chosen], np.array([number])))
-    error = np.abs(rng.normal(size=(1, width))) * 2.0 ** -rng.integers(8, 20)
-    each = [
-        known[0] + sum(table[i] for table, i in zip(tables, choice, strict=True))
-        for choice in product(*sets)
-    ]
-    return Sums(parts, Stream.of(Bounded(known, error))), np.array(each)
-
-
-def in_float32(rng, sums, each):
-    """Float32 numbers as far from each sum as the error says."""
-    apart = sums.error * rng.uniform(-1, 1, size=each.shape)
-    rows = (each + apart).astype(F)
-    is_inside = np.abs(rows - each) <= sums.error
-    nearest = each.astype(F)
-    return np.where(is_inside, rows, nearest), (np.abs(nearest - each) <= sums.error).all()
 
 
 @given(seeds, st.integers(1, 10))
@@ -74,14 +41,11 @@ def test_ranges_squares_and_boxes(rng, width):
 @given(seeds, st.integers(2, 10))
 def test_what_layer_norm_and_a_product_make_of_sums(rng, width):
     sums, each = drawn(rng, width)
-    rows, is_there = in_float32(rng, sums, each)
-    if not is_there:
-        return
+    rows = in_float32(rng, sums, each)
     gain, bias = (boxes(rng, 1, width, most=3).center[0] for _ in range(2))
     matrix = Matrix(boxes(rng, width, 5, most=3).center, boxes(rng, 1, 5).center[0])
     found, _ = layer_norm_of_sums(sums, gain, bias, EPSILON).read(matrix)
-    if np.isnan(found.center + found.error).any():
-        return
+    assume(not np.isnan(found.center + found.error).any())
     normed = steps.layer_norm(rng, rows, gain, bias, EPSILON)
     assert_inside(steps.product(rng, normed, matrix.weight, matrix.bias), found)
 
@@ -89,22 +53,13 @@ def test_what_layer_norm_and_a_product_make_of_sums(rng, width):
 @given(seeds, st.integers(2, 10), st.integers(1, 8))
 def test_what_an_mlp_makes_of_sums(rng, width, units):
     sums, each = drawn(rng, width)
-    rows, is_there = in_float32(rng, sums, each)
-    if not is_there:
-        return
-    gain, bias = (boxes(rng, 1, width, most=2).center[0] for _ in range(2))
-    up = Matrix(boxes(rng, width, units, most=3).center, boxes(rng, 1, units).center[0])
-    down = Matrix(boxes(rng, units, width, most=3).center, boxes(rng, 1, width).center[0])
-    np.clip(up.weight, -64, 64, out=up.weight)
-    np.clip(down.weight, -64, 64, out=down.weight)
+    rows = in_float32(rng, sums, each)
+    gain, bias, up, down = random_mlp(rng, width, units)
     if rng.random() < 0.7:  # beyond the curved part of GELU
         up.bias[:] = rng.choice([-1, 1], size=units) * rng.choice([16, 256, 4096])
     found = mlp(layer_norm_of_sums(sums, gain, bias, EPSILON), up, down)
-    if np.isnan(found.center + found.error).any():
-        return
-    normed = steps.layer_norm(rng, rows, gain, bias, EPSILON)
-    hidden = steps.gelu(steps.product(rng, normed, up.weight, up.bias))
-    written = steps.product(rng, hidden, down.weight, down.bias).astype(np.float64)
+    assume(not np.isnan(found.center + found.error).any())
+    _, written = written_in_float32(rng, rows, gain, bias, up, down)
     after = Sums(sums.parts, found)
     lost = 2.0**-48 * (np.abs(written) + np.abs(each) + np.abs(found.center))
     total = rows.astype(np.float64) + written
