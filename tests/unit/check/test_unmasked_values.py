@@ -221,7 +221,7 @@ def test_too_many_texts_are_not_tried(folder):
 
 
 def test_exact_bounds_of_values_are_refused(folder):
-    with pytest.raises(CheckError, match="exact bounds of models without a mask"):
+    with pytest.raises(CheckError, match="exact bounds"):
         prove(folder, exact=True)
 
 
