@@ -1,9 +1,10 @@
 """How many random programs that compile are proved, and why the others are not.
 
-    python benchmarks/proving_random.py [--programs 200] [--kinds "rules over expressions" ...]
+    python benchmarks/proving_random.py [--programs 200] [--kinds "rules over expressions" values ...]
 
 Programs are drawn as in random_programs.py, compiled in float32, written, and proved from their files;
-one that takes more than `SECONDS` of processor time is given up. Program N of a kind is the same in
+one that takes more than `SECONDS` of processor time is given up. Those without a causal mask have a row
+of their own. Program N of a kind is the same in
 every run: `--seed N --programs 1` is that one alone, and prints it. What became of each is a line of
 `--results`, from which a run goes on where it ended.
 """
@@ -27,7 +28,7 @@ from drawn_programs import KINDS
 from measuring import print_table
 from random_programs import shown
 
-from handcraft import Program, compile_program, save
+from handcraft import Program, compile_program, compile_sequences, save
 from handcraft.errors import HandcraftError
 from handcraft.proofs.prove_folder import why_not
 from handcraft_check.prove import prove
@@ -38,8 +39,10 @@ RULES = (
     "rules over expressions",
     "sums of digits",
     "rule files",
+    "probabilities",
+    "values",
 )
-"""The kinds of which every answer is a token."""
+"""The kinds that have a certificate."""
 
 SECONDS = 30
 """Of processor time, the most that one proof may take, compiling included."""
@@ -53,8 +56,9 @@ class Outcome:
         kind: of the program.
         seed: its number.
         verdict: ``proved``, ``unproved`` or ``refuted``; ``refused`` where it is not compiled.
+        is_masked: whether a position sees only itself and earlier ones.
         reason: why it is not proved.
-        margin: the least by which the right logit is above all others.
+        margin: the least by which the right logit is above all others; infinite for values.
         cases: how many the proof has.
         seconds: processor time of the proof.
     """
@@ -62,6 +66,7 @@ class Outcome:
     kind: str
     seed: int
     verdict: str
+    is_masked: bool = True
     reason: str = ""
     margin: float = 0.0
     cases: int = 0
@@ -70,22 +75,24 @@ class Outcome:
 
 def outcome(kind: str, seed: int, *, shows: bool = False) -> Outcome:
     """Draw a program, compile it, and prove it."""
-    source = KINDS[kind](Random(f"{kind} {seed}")).source
-    assert isinstance(source, Program), kind
+    case = KINDS[kind](Random(f"{kind} {seed}"))
+    source, masked = case.source, case.causal
     if shows:
         print(shown(source), file=sys.stderr)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         try:
-            save(compile_program(source), folder)
+            save(compile_sequences(source) if kind == "values" else compile_program(source), folder)
         except HandcraftError as error:
-            return Outcome(kind, seed, "refused", type(error).__name__)
+            return Outcome(kind, seed, "refused", masked, type(error).__name__)
         if not (folder / "certificate.json").exists():
-            return Outcome(kind, seed, "unproved", f"no certificate: {why_not(source)}")
+            why = why_not(source) if isinstance(source, Program) else "too large"
+            return Outcome(kind, seed, "unproved", masked, f"no certificate: {why}")
         start = time.process_time()
         found = prove(folder)
         seconds = round(time.process_time() - start, 2)
-        return Outcome(kind, seed, found.word, found.reason, found.margin, found.cases, seconds)
+        word, reason, margin = found.word, found.reason, found.margin
+        return Outcome(kind, seed, word, masked, reason, margin, found.cases, seconds)
 
 
 def limited(kind: str, seed: int, *, shows: bool = False) -> Outcome:
@@ -94,7 +101,8 @@ def limited(kind: str, seed: int, *, shows: bool = False) -> Outcome:
     try:
         return outcome(kind, seed, shows=shows)
     except TimeoutError as error:
-        return Outcome(kind, seed, "unproved", str(error))
+        masked = KINDS[kind](Random(f"{kind} {seed}")).causal
+        return Outcome(kind, seed, "unproved", masked, str(error))
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
@@ -104,9 +112,9 @@ def _too_long(*_: object) -> None:
 
 
 def table(found: list[Outcome]) -> Iterator[list[str]]:
-    """A row for each kind."""
-    for kind in dict.fromkeys(each.kind for each in found):
-        some = [each for each in found if each.kind == kind]
+    """A row for each kind, with a mask and without."""
+    for kind, masked in dict.fromkeys((each.kind, each.is_masked) for each in found):
+        some = [each for each in found if (each.kind, each.is_masked) == (kind, masked)]
         compiled = [each for each in some if each.verdict != "refused"]
         proved = [each for each in compiled if each.verdict == "proved"]
         words = Counter(
@@ -115,7 +123,8 @@ def table(found: list[Outcome]) -> Iterator[list[str]]:
         why = "; ".join(f"{count} {reason}" for reason, count in words.most_common())
         share = f"{100 * len(proved) / max(len(compiled), 1):.1f} %"
         slowest = f"{max((each.seconds for each in proved), default=0.0):.1f}"
-        yield [kind, str(len(some)), str(len(compiled)), str(len(proved)), share, slowest, why]
+        name = kind if masked else f"{kind}, no mask"
+        yield [name, str(len(some)), str(len(compiled)), str(len(proved)), share, slowest, why]
 
 
 def main() -> None:

@@ -23,9 +23,8 @@ from handcraft_check.errors import CheckError
 from handcraft_check.folder.files import (
     key_of,
 )
-from handcraft_check.program.meaning import BROKEN
-from handcraft_check.refute import lead, lead_after, wrong_after, wrong_answer
-from handcraft_check.unmasked import last_everywhere, prove_unmasked
+from handcraft_check.refute import lead_after, wrong_after, wrong_at
+from handcraft_check.unmasked import prove_unmasked
 from handcraft_check.verdict import Word
 
 BUDGETS = (1 << 13, 1 << 17, 1 << 21)
@@ -178,23 +177,14 @@ def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], Non
         return Shown.of_too_many(budget)
     except StuckError as stuck:
         least = Found(stuck.margin, stuck.case)
-        places = [claim.meaning.vocabulary.index(token) for token in stuck.case]
-        answer = int(claim.meaning.answers_everywhere(np.array([places])).codes[0, stuck.position])
-        if answer == BROKEN:
-            broken = replace(least, margin=-np.inf)
-            return Shown("refuted", broken, "the context breaks an assumption of the program")
-        last = last_everywhere(claim.model, claim.token_ids[np.array([places])])
-        logits = claim.model.logits(last)[stuck.position]
-        if wrong := wrong_answer(claim, logits, answer):
-            off = replace(least, margin=lead(claim, logits, answer))
-            return Shown("refuted", off, f"{wrong} at position {stuck.position}")
+        wrong, most = wrong_at(claim, stuck.case, stuck.position)
+        if wrong:
+            return Shown("refuted", replace(least, margin=most), wrong)
         return Shown("unproved", least, stuck.why, position=stuck.position)
 
 
 def unsupported(claim: Claim) -> str:
     """Why nothing can be proved of a claim, in words; empty where an attempt can be made."""
-    if not claim.domain.causal and claim.meaning.outputs:
-        return "values of models without a causal mask are not proved yet"
     if not claim.domain.causal and claim.domain.writes > 1:
         return "without a causal mask nothing is written"
     return ""

@@ -135,13 +135,16 @@ class _Text:
         return bool(found.margins[0] > 0 and found.distances[0] <= claim.judge.within)
 
     def _is_value_shown(self, x: Stream) -> bool:
-        outputs = self.claim.meaning.outputs
-        values = self.claim.meaning.values(self.places)
-        if values is None:
-            return False
-        reader = ValueReader(outputs, self.claim.model.config.n_embd)
-        meant = np.array([[float(value) for value in values]])
-        return bool(reader.shares(*reader.read(x), meant)[0] <= 1)
+        meaning = self.claim.meaning
+        reader = ValueReader(meaning.outputs, self.claim.model.config.n_embd)
+        if self.claim.domain.causal:
+            values = meaning.values(self.places)
+            if values is None:
+                return False
+            meant = np.array([float(value) for value in values])
+        else:
+            meant = meaning.values_everywhere(self.places[None])[0, self.judged]
+        return bool(reader.shares(*reader.read(x), meant[None])[0] <= 1)
 
     def broken_head(self, layer: int, rows: Rows) -> str:
         """The first head of a block whose errors alone are too much, in words."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.claim import Claim
 from handcraft_check.judged import surely_off
 from handcraft_check.program.meaning import BROKEN
-from handcraft_check.program.values import ValueReader
+from handcraft_check.program.values import ValueReader, as_float
+from handcraft_check.unmasked import last_everywhere
 
 
 def wrong_after(claim: Claim, context: tuple[str, ...]) -> str:
@@ -23,8 +26,32 @@ def wrong_after(claim: Claim, context: tuple[str, ...]) -> str:
     if answer == BROKEN:
         return "the context breaks an assumption of the program"
     if claim.meaning.outputs:
-        return _wrong_value(claim, places)
+        values = claim.meaning.values(np.array(places))
+        assert values is not None
+        meant = np.array([as_float(value) for value in values])
+        return wrong_value(claim, claim.model.last(claim.token_ids[places]), meant)
     return wrong_answer(claim, claim.model.run(claim.token_ids[places]), answer)
+
+
+def wrong_at(claim: Claim, context: tuple[str, ...], position: int) -> tuple[str, float]:
+    """What is wrong at a position of an input, where each position sees all others.
+
+    Returns:
+        Empty where nothing surely is; and at most how far the right logit is above all others there,
+        -inf where no token is meant.
+    """
+    meaning = claim.meaning
+    places = np.array([[meaning.vocabulary.index(token) for token in context]])
+    answer = int(meaning.answers_everywhere(places).codes[0, position])
+    if answer == BROKEN:
+        return "the context breaks an assumption of the program", -np.inf
+    last = last_everywhere(claim.model, claim.token_ids[places])[np.array([position])]
+    if meaning.outputs:
+        wrong, most = wrong_value(claim, last, meaning.values_everywhere(places)[0, position]), -np.inf
+    else:
+        logits = claim.model.logits(last)[0]
+        wrong, most = wrong_answer(claim, logits, answer), lead(claim, logits, answer)
+    return f"{wrong} at position {position}" if wrong else "", most
 
 
 def wrong_answer(claim: Claim, logits: Bounded, answer: int) -> str:
@@ -70,19 +97,22 @@ def lead(claim: Claim, logits: Bounded, answer: int) -> float:
     return float(np.nextafter(right - other, np.inf))
 
 
-def _wrong_value(claim: Claim, places: list[int]) -> str:
-    """Which value surely is off by more than is allowed after one context; empty where none is."""
+def wrong_value(claim: Claim, last: Stream, meant: Array) -> str:
+    """Which value surely is off by more than is allowed; empty where none is.
+
+    Args:
+        claim: about a model of values.
+        last: the last stream at one position: [1, n_embd].
+        meant: the values there: [output].
+    """
     outputs = claim.meaning.outputs
     reader = ValueReader(outputs, claim.model.config.n_embd)
-    center, error = reader.read(claim.model.last(claim.token_ids[places]))
-    values = claim.meaning.values(np.array(places))
-    assert values is not None
-    off = reader.surely(center, error, np.array([[float(value) for value in values]]))[0]
+    center, error = reader.read(last)
+    off = reader.surely(center, error, meant[None])[0]
     at = int(np.where(np.isnan(off), -np.inf, off).argmax())
     if not off[at] > 1:
         return ""
-    found, meant = center[0, at], float(values[at])
-    return f"{outputs[at].name} is {found:.6g}, and {meant:.6g} is meant"
+    return f"{outputs[at].name} is {center[0, at]:.6g}, and {meant[at]:.6g} is meant"
 
 
 def is_context(claim: Claim, places: list[int]) -> bool:

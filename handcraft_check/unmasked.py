@@ -1,4 +1,4 @@
-"""Models without a causal mask: each text on its own, and what is meant at each of its positions.
+"""Models without a causal mask: each text on its own, with what is meant at each of its positions.
 
 A later token changes what is computed at earlier positions, so that texts share nothing.
 """
@@ -17,6 +17,7 @@ from handcraft_check.judged import Judge, Judged
 from handcraft_check.layers.model import BLURRED, Model
 from handcraft_check.program.domain import Domain, Ids
 from handcraft_check.program.meaning import BROKEN, Meaning
+from handcraft_check.program.values import ValueReader
 
 CELLS = 1 << 21
 """How many numbers of keys are in memory at once, for all pairs of positions."""
@@ -106,7 +107,9 @@ def prove_unmasked(
     budget: int,
     log: Callable[[str], None] = lambda text: None,
 ) -> Found:
-    """Show of every input, and at each of its positions, that the model predicts what is meant.
+    """Show of every input, at each of its positions, that the model predicts what is meant.
+
+    Of a model of values: that the number of every output is as near to its value as is stated.
 
     Raises:
         BudgetError: there are more texts than the budget.
@@ -114,61 +117,88 @@ def prove_unmasked(
     """
     if domain.prefixes(budget) > budget:
         raise BudgetError
-    judge = Judge(token_ids, meaning.distributions, meaning.within, model.config.vocab_size)
-    found = Found()
+    judging, found = _Judging(model, token_ids, meaning), Found()
     for texts in inputs(domain):
         length = texts.shape[1]
         log(f"{len(texts)} texts of {length} tokens")
         step = max(1, CELLS // (length * length * max(1, model.config.n_embd)))
         for start in range(0, len(texts), step):
-            some = texts[start : start + step]
-            answers = meaning.answers_everywhere(some).codes.ravel()
-            found = _shown(found, model, judge, meaning, some, token_ids[some], answers)
+            found = judging.shown(found, texts[start : start + step])
     return found
 
 
-def _shown(
-    found: Found,
-    model: Model,
-    judge: Judge,
-    meaning: Meaning,
-    texts: Ids,
-    ids: Ids,
-    answers: Ids,
-) -> Found:
-    """What was found, and what of some texts.
+class _Judging:
+    """Judges what a model computes of texts.
 
-    Raises:
-        StuckError: it cannot be shown of one.
+    Args:
+        model: whose heads see later positions too.
+        token_ids: the id of each token of the vocabulary.
+        meaning: what is meant.
     """
-    last = last_everywhere(model, ids)
-    logits = model.logits(last)
 
-    def text_of(row: int) -> tuple[str, ...]:
-        return tuple(meaning.vocabulary[place] for place in texts[row // texts.shape[1]].tolist())
+    def __init__(self, model: Model, token_ids: Ids, meaning: Meaning) -> None:
+        self.model, self.token_ids, self.meaning = model, token_ids, meaning
+        self.judge = Judge(token_ids, meaning.distributions, meaning.within, model.config.vocab_size)
+        self.values = ValueReader(meaning.outputs, model.config.n_embd)
 
-    if (answers == BROKEN).any():
-        row = int((answers == BROKEN).argmax())
-        why = "an assumption of the program may be broken"
-        raise StuckError(why, text_of(row), -np.inf, row % texts.shape[1], [], {})
-    if meaning.distributions:
-        judged = judge.judged(
-            logits, answers, lambda rows, token: model.difference(last[rows], logits[rows], token)
+    def shown(self, found: Found, texts: Ids) -> Found:
+        """What was found, and what of some texts: [text, position].
+
+        Raises:
+            StuckError: it cannot be shown of one.
+        """
+        length = texts.shape[1]
+
+        def text_of(row: int) -> tuple[str, ...]:
+            return tuple(self.meaning.vocabulary[place] for place in texts[row // length].tolist())
+
+        answers = self.meaning.answers_everywhere(texts).codes.ravel()
+        if (answers == BROKEN).any():
+            row = int((answers == BROKEN).argmax())
+            why = "an assumption of the program may be broken"
+            raise StuckError(why, text_of(row), -np.inf, row % length, [], {})
+        last = last_everywhere(self.model, self.token_ids[texts])
+        judged = (
+            self._judged_values(texts, last)
+            if self.meaning.outputs
+            else self._judged_logits(answers, last)
         )
-    else:
-        margins = model.margins(last, logits, judge.token_ids[answers])
-        judged = Judged(np.nan_to_num(margins, nan=-np.inf), np.zeros(len(margins)))
-    is_right = (judged.margins > 0) & (judged.distances <= judge.within)
-    if not is_right.all():
-        row = int(is_right.argmin())
-        why = f"the margin may be as low as {judged.margins[row]:.4g}"
+        allowed = 1.0 if self.meaning.outputs else self.judge.within
+        is_right = (judged.margins > 0) & (judged.distances <= allowed)
+        if not is_right.all():
+            row = int(is_right.argmin())
+            margin, position = float(judged.margins[row]), row % length
+            why = f"{self._missed(judged, row)} at position {position}"
+            raise StuckError(why, text_of(row), margin, position, [], {})
+        for row in judged.worst(np.ones(len(answers), dtype=bool)):
+            margin, distance = float(judged.margins[row]), float(judged.distances[row])
+            found = found.of_context(text_of(row), margin, distance)
+        found.cases += len(texts)
+        return found
+
+    def _judged_values(self, texts: Ids, last: Stream) -> Judged:
+        """How far the numbers of outputs are from their values, of what is allowed; no margin."""
+        meant = self.meaning.values_everywhere(texts)
+        center, error = self.values.read(last)
+        shares = self.values.shares(center, error, meant.reshape(center.shape))
+        return Judged(np.full(len(shares), np.inf), shares)
+
+    def _judged_logits(self, answers: Ids, last: Stream) -> Judged:
+        """How far the logits of what is meant are above all others, and probabilities off."""
+        model, logits = self.model, self.model.logits(last)
+        if self.meaning.distributions:
+            return self.judge.judged(
+                logits,
+                answers,
+                lambda rows, token: model.difference(last[rows], logits[rows], token),
+            )
+        margins = model.margins(last, logits, self.token_ids[answers])
+        return Judged(np.nan_to_num(margins, nan=-np.inf), np.zeros(len(margins)))
+
+    def _missed(self, judged: Judged, row: int) -> str:
+        """What cannot be shown of a position, in words."""
+        if self.meaning.outputs:
+            return f"a value may be off by {judged.distances[row]:.4g} times what is allowed"
         if judged.margins[row] > 0:
-            why = f"the probabilities may be off by {judged.distances[row]:.4g}"
-        position = row % texts.shape[1]
-        why += f" at position {position}"
-        raise StuckError(why, text_of(row), float(judged.margins[row]), position, [], {})
-    for row in judged.worst(np.ones(len(answers), dtype=bool)):
-        margin, distance = float(judged.margins[row]), float(judged.distances[row])
-        found = found.of_context(text_of(row), margin, distance)
-    found.cases += len(texts)
-    return found
+            return f"the probabilities may be off by {judged.distances[row]:.4g}"
+        return f"the margin may be as low as {judged.margins[row]:.4g}"

@@ -55,13 +55,16 @@ def statement_of(program: Program) -> Statement:
 def statement_of_values(prompts: Prompts, outputs: Sequence[Stated]) -> Statement:
     """The part of a certificate that follows from expressions, and where their values are read.
 
-    It is about every position of every allowed text, thus about all that these begin with.
+    It is about every position of every allowed text. With a causal mask, these are the ends of all that
+    allowed texts begin with.
 
     Raises:
         NotCertified: it cannot be written down in a reasonable size.
     """
     contexts = _contexts(prompts)
-    contexts |= {"writes": 1, "final": [True] * len(contexts["final"])}
+    contexts["writes"] = 1
+    if prompts.causal:
+        contexts["final"] = [True] * len(contexts["final"])
     return {
         "vocabulary": list(prompts.vocabulary.tokens),
         "contexts": contexts,

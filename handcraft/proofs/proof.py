@@ -45,10 +45,8 @@ class Proof:
         if self.verdict != "proved":
             return f"sampled, and not proved: {self.why}"
         if self.values:
-            return (
-                f"proved: at every position of {self.domain}, with each value within its bound "
-                f"{self.arithmetic}"
-            )
+            place = self.domain if self.everywhere else f"every position of {self.domain}"
+            return f"proved: at {place}, with each value within its bound {self.arithmetic}"
         found = []
         if self.distance is not None:
             found.append(f"probabilities off by at most {at_most(self.distance)} in total variation")

@@ -24,7 +24,7 @@ from handcraft_check.program.evaluate import Evaluated, Evaluator
 from handcraft_check.program.meaning import Meaning
 from handcraft_check.program.sets import Set, is_one
 from handcraft_check.program.undecided import blamed
-from handcraft_check.program.values import ValueReader
+from handcraft_check.program.values import ValueReader, as_float
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -290,7 +290,7 @@ class Proof:
         for output in self.meaning.outputs:
             numbers = meant.numbers[output.node]
             sets = self.evaluator.sets[output.node].listed
-            known = [float(next(iter(each))) if is_one(each) else np.nan for each in sets]
+            known = [as_float(next(iter(each))) if is_one(each) else np.nan for each in sets]
             listed.append(np.array(known)[numbers])
         center, error = (part[ran.kinds] for part in self.values.read(ran.last))
         shares = self.values.shares(center, error, np.stack(listed, axis=1))

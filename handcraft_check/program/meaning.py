@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from handcraft_check.arithmetic.regime import Array
 from handcraft_check.errors import CheckError
 from handcraft_check.program.interpret import Flags, Ids, Interpreter
 from handcraft_check.program.nodes import (
@@ -25,7 +26,7 @@ from handcraft_check.program.nodes import (
     items,
     read_number,
 )
-from handcraft_check.program.values import Output, read_outputs
+from handcraft_check.program.values import Output, as_float, read_outputs
 from handcraft_check.program.words import node_in_words, shown
 
 RULES_UP_TO = 100_000
@@ -166,15 +167,35 @@ class Meaning:
         count, length = texts.shape
         shape = count, 1 if self.causal else length
         tokens, shares = np.full(shape, BROKEN), np.full(shape, -1)
-        pairs = length * length if any(node.op == "aggregate" for node in self.nodes) else length
-        step = max(1, CELLS_AT_ONCE // max(pairs, len(self.roots)))
+        step = self._texts_at_once(length)
         for start in range(0, count, step):
             part = slice(start, start + step)
             tokens[part], shares[part] = self._decide(texts[part])
         return Answers(tokens, shares, self.distributions, len(self.vocabulary))
 
-    def values(self, text: Ids) -> Sequence[Value] | None:
-        """The values of the outputs at the last position; None where the text breaks an assumption.
+    def values_everywhere(self, texts: Ids) -> Array:
+        """The numbers of the outputs at every position; only without a causal mask.
+
+        Args:
+            texts: places in the vocabulary, [text, position], at least one position.
+
+        Returns:
+            [text, position, output]; NaN where a text breaks an assumption.
+        """
+        found = np.full((*texts.shape, len(self.outputs)), np.nan)
+        step = self._texts_at_once(texts.shape[1])
+        for start in range(0, len(texts), step):
+            part = found[start : start + step]
+            ends, broken = self._interpreter.compute(texts[start : start + step])
+            for i, output in enumerate(self.outputs):
+                column = ends[output.node]
+                numbers = np.array([as_float(number) for number in column.numbers])
+                part[:, :, i] = numbers[column.codes]
+            part[broken] = np.nan
+        return found
+
+    def values(self, text: Ids) -> Sequence[int | Fraction] | None:
+        """The numbers of the outputs at the last position; None where the text breaks an assumption.
 
         Args:
             text: places in the vocabulary: [position].
@@ -182,12 +203,8 @@ class Meaning:
         ends, broken = self._interpreter.compute(text[None])
         if broken[0]:
             return None
-        found = []
-        for output in self.outputs:
-            value = ends[output.node].values[int(ends[output.node].codes[0, -1])]
-            assert value is not None
-            found.append(value)
-        return found
+        columns = [ends[output.node] for output in self.outputs]
+        return [column.numbers[int(column.codes[0, -1])] for column in columns]
 
     def __str__(self) -> str:
         used = self._interpreter.last_reader
@@ -216,6 +233,11 @@ class Meaning:
         read = [part for rule in self.rules for part in (rule.flag, rule.token)]
         read += [output.node for output in self.outputs]
         return tuple(dict.fromkeys(part for part in read if part is not None))
+
+    def _texts_at_once(self, length: int) -> int:
+        """How many texts of a length are computed together."""
+        pairs = length * length if any(node.op == "aggregate" for node in self.nodes) else length
+        return max(1, CELLS_AT_ONCE // max(pairs, len(self.roots)))
 
     @cached_property
     def _interpreter(self) -> Interpreter:

@@ -19,6 +19,10 @@ OUTPUTS_UP_TO = 10_000
 SLACK = 1e-12
 """More than float64 can be off, relatively to all terms, in a weighted sum of dimensions."""
 
+BITS = 500
+"""What is stated of an output is 0, or between 2^-500 and 2^500: no product with float32 numbers, or
+sum of products, leaves the normal numbers of float64, where `SLACK` holds."""
+
 
 @dataclass(frozen=True)
 class Output:
@@ -53,15 +57,15 @@ class Output:
             dimension, factor = items(pair, f"{where}.reads", most=2, length=2)
             if type(dimension) is not int or not 0 <= dimension < 1 << 24 or dimension in reads:
                 raise CheckError(f"{dimension!r} is no dimension, or is there twice", f"{where}.reads")
-            reads[dimension] = Fraction(read_number(factor, f"{where}.reads"))
-        within = Fraction(read_number(given["within"], f"{where}.within"))
+            reads[dimension] = _normal(factor, f"{where}.reads")
+        within = _normal(given["within"], f"{where}.within")
         if within <= 0:
             raise CheckError("not above 0", f"{where}.within")
         return cls(
             given["name"],
             reader.index(given["node"], f"{where}.node", NUMBER, FLAG),
             tuple(reads.items()),
-            Fraction(read_number(given["constant"], f"{where}.constant")),
+            _normal(given["constant"], f"{where}.constant"),
             within,
         )
 
@@ -69,6 +73,26 @@ class Output:
         terms = [f"{factor} * dimension {dimension}" for dimension, factor in self.reads]
         read = " + ".join([*terms, *([str(self.constant)] if self.constant or not terms else [])])
         return f"{read} is v{self.node}, within {self.within}"
+
+
+def _normal(data: object, where: str) -> Fraction:
+    """A number of which float64 knows all digits but the last ones."""
+    found = Fraction(read_number(data, where))
+    if found and not Fraction(1, 1 << BITS) <= abs(found) <= 1 << BITS:
+        raise CheckError(f"neither 0 nor between 2^-{BITS} and 2^{BITS}", where)
+    return found
+
+
+def as_float(number: int | Fraction) -> float:
+    """The nearest number of float64; infinite where it is too large for one.
+
+    >>> as_float(Fraction(1, 2)), as_float(-(1 << 2000))
+    (0.5, -inf)
+    """
+    try:
+        return float(number)
+    except OverflowError:
+        return np.inf if number > 0 else -np.inf
 
 
 def read_outputs(data: object, reader: Reader, where: str) -> tuple[Output, ...]:
@@ -126,8 +150,9 @@ class ValueReader:
         return np.where(np.isnan(found), np.inf, found)
 
     def surely(self, center: Array, error: Array, values: Array) -> Array:
-        """A lower bound of the same, for each output: [row, output]."""
-        off = np.abs(center - values) - error - SLACK * np.abs(values)
+        """A lower bound of the same, for each output, NaN for none: [row, output]."""
+        with np.errstate(invalid="ignore"):
+            off = np.abs(center - values) - error - SLACK * np.abs(values)
         return np.asarray(off / self.within * (1 - 4 * SLACK))
 
 

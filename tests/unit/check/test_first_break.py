@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from handcraft import compile_program
+from handcraft import Prompts, compile_program, compile_sequences, save, select
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.claim import read_claim
@@ -105,3 +105,13 @@ def test_what_is_proved_or_refuted_names_no_part(folder, tmp_path):
     tensors = load_file(folder / "model.safetensors")
     save_file({name: 0 * tensor for name, tensor in tensors.items()}, wrong / "model.safetensors")
     assert prove(wrong, rehash=True).broken in ("", NOTHING)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_part_is_named_of_values_too(tmp_path, causal):
+    prompts = Prompts("abc", context=4, causal=causal)
+    outputs = {"same": select(prompts.token, prompts.token).count()}
+    save(compile_sequences(outputs, architecture="gpt2"), tmp_path / "model")
+    verdict = prove(tmp_path / "model", radius=2.0**-6)
+    assert verdict.word == "unproved"
+    assert verdict.broken.startswith(("block ", "the sum of the embeddings"))

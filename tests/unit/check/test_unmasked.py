@@ -15,7 +15,7 @@ from hypothesis import given
 from random_layers import random_block, random_model, run, seeds
 from safetensors.numpy import load_file, save_file
 
-from handcraft import Program, Prompts, compile_program, compile_sequences, predict, save, select
+from handcraft import Program, Prompts, compile_program, predict, save, select
 from handcraft.formats import load
 from handcraft.proofs import statement_of
 from handcraft_check.claim import read_claim
@@ -194,12 +194,6 @@ def test_only_inputs_are_tried(tmp_path):
 def test_too_many_texts_are_not_tried(folder):
     verdict = prove(folder, budget=100)
     assert (verdict.word, verdict.reason) == ("unproved", "it takes more than 100 cases")
-
-
-def test_values_without_a_mask_are_not_proved(tmp_path):
-    prompts = Prompts("ab", context=3, causal=False)
-    save(compile_sequences({"many": select(prompts.token, "a").count()}), tmp_path / "model")
-    assert prove(tmp_path / "model").reason.startswith("values of models without a causal mask")
 
 
 def test_every_text_is_listed_once():
