@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from handcraft.compiler import compile_program
+from handcraft.compiler.advice import promises
 from handcraft.errors import HandcraftError
 from handcraft.formats import save
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.language import Program
-from handcraft.language.restated import with_context
+from handcraft.language.restated import Stated, with_context, with_tokens
 
 SHORTEST = 2
 """The shortest context that is tried: what is proved of a single token says little."""
+
+FEWEST = 2
+"""The fewest tokens that prompts may have where some are left out."""
 
 
 def what_is_provable(source: Program, options: Mapping[str, Any]) -> str:
@@ -45,15 +49,41 @@ def _changes(
     for name in ("tokens", "positions"):
         if options.get(name, "auto") != "auto":
             yield f"--{name} auto", source, {name: "auto"}
+    for said, promised in promises(source):
+        yield f"`{said}`", _program(promised), {}
     context = source.context // 2
     while context >= SHORTEST:
         try:
             shorter = with_context(source, context)
         except HandcraftError:
-            return
-        assert isinstance(shorter, Program)
-        yield f"a context of {context}", shorter, {"n_positions": None}
+            break
+        yield f"a context of {context}", _program(shorter), {"n_positions": None}
         context //= 2
+    tokens = list(source.vocabulary.tokens)
+    while FEWEST <= len(fewer := _without_some(source, tokens)) < len(tokens):
+        tokens = fewer
+        inputs, restricted = with_tokens(source, tokens)
+        yield f"inputs={inputs!r}", _program(restricted), {}
+
+
+def _program(stated: Stated) -> Program:
+    assert isinstance(stated, Program)
+    return stated
+
+
+def _without_some(source: Program, tokens: Sequence[str]) -> list[str]:
+    """About half of some tokens, the first ones, and those without which no prompt is allowed."""
+    kept = list(tokens)
+    for token in reversed(tokens):
+        if len(kept) <= (len(tokens) + 1) // 2:
+            break
+        left = [each for each in kept if each != token]
+        try:
+            with_tokens(source, left)
+        except HandcraftError:
+            continue
+        kept = left
+    return kept
 
 
 def _is_proved(source: Program, options: Mapping[str, Any]) -> bool:

@@ -250,22 +250,32 @@ class Trying:
         """Assumptions that are true for every allowed prompt, if those are few enough to run all."""
         if self._is_text or not self.can_try(source):
             return  # a rule file cannot express them
-        occurring = values_that_occur(source)
-        roots = [expression.node for expression in expressions_of(source)]
-        nodes = [node for node in walk(*roots) if _may_be_promised(node, occurring)]
-        nodes.sort(key=lambda node: node != self.about)
-        for node in nodes[:PROMISES]:
+        for said, promised in promises(source, self.about):
             if not self.can_try(source):
                 return
-            said = str(promise(node, occurring[node]))
-            try:
-                promised = with_promise(source, node, occurring[node])
-            except HandcraftError:
-                continue
             self.tried.append(f"`{said}`")
             if self.fits(promised):
                 yield f"`{said}`, the values that occur"
                 return
+
+
+def promises(source: Stated, about: Node | None = None) -> Iterator[tuple[str, Stated]]:
+    """Assumptions that are true for every allowed prompt, in words, and the source with each.
+
+    Args:
+        source: with allowed prompts that are few enough to run all; nothing is found of others.
+        about: the expression to begin with.
+    """
+    occurring = values_that_occur(source)
+    roots = [expression.node for expression in expressions_of(source)]
+    nodes = [node for node in walk(*roots) if _may_be_promised(node, occurring)]
+    nodes.sort(key=lambda node: node != about)
+    for node in nodes[:PROMISES]:
+        try:
+            promised = with_promise(source, node, occurring[node])
+        except HandcraftError:
+            continue
+        yield str(promise(node, occurring[node])), promised
 
 
 def values_that_occur(source: Stated) -> dict[Node, tuple[Value, ...]]:

@@ -1,12 +1,13 @@
-"""Programs and named expressions over a shorter context, or with a promise about an expression."""
+"""Programs and named expressions with fewer prompts, or with a promise about an expression."""
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from math import lcm
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from handcraft.errors import DomainError, HandcraftWarning, ProgramError
 from handcraft.language.graph import attend, pointwise
@@ -58,19 +59,36 @@ def with_context(stated: Stated, context: int) -> Stated:
     Raises:
         HandcraftError: something in it depends on the context, or no prompt is that short.
     """
-    prompts = prompts_of(stated)
-    shorter = Prompts(
-        prompts.vocabulary,
-        context,
-        inputs=prompts.inputs,
-        bos=prompts.bos,
-        causal=prompts.causal,
-        writes=prompts.writes,
-        place=prompts.place,
-    )
+    shorter = _changed(prompts_of(stated), context=context)
     if shorter.refuses_some and not shorter.texts.count:
         raise ProgramError(f"no allowed prompt has {context} tokens or fewer")
     return _restated(stated, shorter, {})
+
+
+def with_tokens(stated: Stated, tokens: Collection[str]) -> tuple[str, Stated]:
+    """The same over the prompts that have only some tokens, and the `inputs=` that says so.
+
+    Raises:
+        HandcraftError: no prompt has only these, or a strategy decides which prompts are allowed.
+    """
+    prompts = prompts_of(stated)
+    if not isinstance(prompts.inputs, str | None):
+        raise ProgramError("a strategy decides which prompts are allowed")
+    is_words = any(len(token) > 1 for token in prompts.vocabulary.tokens)
+    one = f"(?:{'|'.join(map(re.escape, tokens))})"
+    inputs = f"{one}(?: {one})*" if is_words else f"{one}+"
+    if prompts.inputs is not None:
+        inputs = f"(?={inputs}$)(?:{prompts.inputs})"
+    fewer = _changed(prompts, inputs=inputs)
+    if not fewer.texts.count:
+        raise ProgramError(f"no allowed prompt has only the tokens {', '.join(map(repr, tokens))}")
+    return inputs, _restated(stated, fewer, {})
+
+
+def _changed(prompts: Prompts, **options: Any) -> Prompts:
+    """The same prompts with some options of `Prompts` changed."""
+    names = ("vocabulary", "context", "inputs", "bos", "causal", "writes", "place")
+    return Prompts(**{name: getattr(prompts, name) for name in names} | options)
 
 
 def with_promise(stated: Stated, node: Node, values: Sequence[Value]) -> Stated:
