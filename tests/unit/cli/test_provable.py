@@ -61,8 +61,9 @@ def test_prompts_with_fewer_tokens_are_written_as_a_regular_expression(tried):
 def test_the_values_that_occur_are_assumed(tried):
     advice = what_is_provable(carrying(), {})
     assert ".assume([0, 1])`" in advice
-    assert sum(program.prompts.inputs == carrying().prompts.inputs for program in tried) == 3
-    assert all(program.meaning("0+1") == "1" for program in tried)
+    assumed = [each for each in tried if each.prompts.inputs == carrying().prompts.inputs]
+    assert len(assumed) == 3
+    assert all(program.meaning("0+1") == "1" for program in assumed)
 
 
 def test_what_is_advised_is_proved():
