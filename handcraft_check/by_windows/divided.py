@@ -11,6 +11,7 @@ import numpy as np
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_cases.found import BudgetError
+from handcraft_check.by_cases.states import distinct
 from handcraft_check.by_windows.cases import Cases, in_steps
 from handcraft_check.by_windows.few_units import Open
 from handcraft_check.by_windows.sums import NormedSums
@@ -136,7 +137,6 @@ def apart(tokens: Ids, states: Ids) -> Sequence[Ids]:
         tokens: [token].
         states: whole numbers: [token, state].
     """
-    _, places = np.unique(states, axis=0, return_inverse=True)
-    places = places.reshape(-1)
+    places = distinct(states)[1]
     order = np.argsort(places, kind="stable")
     return np.split(tokens[order], np.flatnonzero(np.diff(places[order])) + 1)

@@ -85,7 +85,7 @@ class Spanned(Stream):
         for place in range(self.spans.shape[1]):
             found += np.abs(self.spans[:, place] @ readers.weight)
         slack = self.reach.max(axis=1, initial=0.0)[:, None] * readers.size.sum(axis=0)
-        return np.minimum(self.error @ readers.size, found + PRODUCT_SLACK * slack)
+        return np.asarray(np.minimum(self.error @ readers.size, found + PRODUCT_SLACK * slack))
 
     def spread_of_each(self, weight: Array) -> Array:
         """How far a weighted sum can be off where each row has weights of its own: [row]."""

@@ -160,6 +160,9 @@ class NormedSums(Normed):
         """The product with a matrix, and the part of its error that cancels with nothing.
 
         The mean is a weighted sum like any other, so that the product is one of what was normalized.
+        Let v be that sum of an alternative, at the deviation that `factor` stands for: it becomes
+        v + t v with |t| <= s, the error of the scale. v - s |v| is concave, so that it is least at the
+        least or at the largest v, and v + s |v| is largest at one of both.
 
         Args:
             matrix: the weights.
@@ -167,19 +170,27 @@ class NormedSums(Normed):
             keeps: whether its products with tables are kept, for it is read again.
         """
         key = matrix if keeps else None
-        low, high = self.sums.range_of(lambda: self.behind(matrix.weight), key, columns)
+        ends = self.sums.range_of(lambda: self.behind(matrix.weight), key, columns)
         matrix = matrix if columns is None else matrix.of_columns(columns)
         weight = self.behind(matrix.weight)
         factor, scale = self.factor[:, None], self.scale[:, None]
-        middle, half = factor * (low + high) / 2, factor * (high - low) / 2
-        center = middle + self.bias @ matrix.weight + matrix.bias
-        own = matrix.product_error(self.magnitude) + half * (1 + scale)
-        own += PRODUCT_SLACK * factor * (self.sums.size @ np.abs(weight))
+        low, high = factor * ends[0], factor * ends[1]
+        middle, half = (low + high) / 2, (high - low) / 2
+        least = np.minimum(low - scale * np.abs(low), high - scale * np.abs(high))
+        most = np.maximum(low + scale * np.abs(low), high + scale * np.abs(high))
         readers = Readers.of(weight, self.stream.along)
-        error = self._rounding(matrix.weight) + scale * (np.abs(middle) + half)
+        center, error = (least + most) / 2, (most - least) / 2 + self._rounding(matrix.weight)
         error += factor * (1 + scale) * self.stream.spread(readers)
-        error = self.least(error, middle, half, matrix.weight, readers)
-        return Bounded(center, error + own), own
+        wide = half * (1 + scale) + np.abs(center - middle)
+        if self.leading is not None:
+            about = self.least(np.full_like(error, np.inf), middle, half, matrix.weight, readers)
+            is_nearer = about + half * (1 + scale) < error  # NaN stays
+            center = np.where(is_nearer, middle, center)
+            error = np.where(is_nearer, about + half * (1 + scale), error)
+        own = matrix.product_error(self.magnitude)
+        own += PRODUCT_SLACK * factor * (self.sums.size @ np.abs(weight))
+        center += self.bias @ matrix.weight + matrix.bias
+        return Bounded(center, error + own), own + wide
 
     def not_below(self, matrix: Matrix, bound: float) -> tuple[Ids, Ids]:
         """The rows and columns of which a product with a matrix is not shown to be at most a bound.

@@ -20,6 +20,7 @@ from handcraft_check.by_cases.found import Found
 from handcraft_check.by_windows.cases import Cases, in_steps, joined
 from handcraft_check.by_windows.copies import copied
 from handcraft_check.by_windows.divided import apart
+from handcraft_check.by_windows.margins import margins_of_sums
 from handcraft_check.by_windows.narrow import narrowed
 from handcraft_check.by_windows.rotary_windows import RotaryWindowModel, rotary_copies
 from handcraft_check.by_windows.sums import Sums
@@ -40,9 +41,6 @@ OUTRIGHT = 1 << 13
 
 WORDS = 1 << 8
 """Larger vocabularies are always divided step by step."""
-
-ALIKE = 4
-"""The difference of two logits is bounded as one sum where so many cases have one answer."""
 
 HALVED = 32
 """A set of up to so many tokens is divided into single ones where no better way is known."""
@@ -184,23 +182,17 @@ class _Kind:
         last = model.normed_sums(x, model.ln_f)
         logits = self.model.logits(last)
 
+        if not self.program.meaning.distributions:
+            least = self.judged.margins.min(initial=np.inf)
+            found = margins_of_sums(model, last, logits, answers, self.token_ids, least)
+            return found, np.zeros(len(found))
+
         def differences(rows: Ids, token: int) -> Bounded:
             if not model.regime.is_half:
-                return model.difference_read(last.rows(rows), token)
+                return model.difference_read(last.rows(rows), token, np.arange(logits.center.shape[1]))
             some = logits[rows]
             error = some.error[:, token, None] + some.error
             return Bounded(some.center[:, token, None] - some.center, error)
-
-        if not self.program.meaning.distributions:
-            margins = _margins(logits, answers, self.token_ids)
-            weak = np.flatnonzero((margins <= 0) & (answers >= 0))
-            for answer, count in zip(*np.unique(answers[weak], return_counts=True), strict=True):
-                if count >= ALIKE and not model.regime.is_half:
-                    rows, token = weak[answers[weak] == answer], int(self.token_ids[answer])
-                    found = differences(rows, token)
-                    apart = np.delete(found.center - found.error, token, axis=1).min(axis=1)
-                    margins[rows] = np.fmax(apart, margins[rows])
-            return margins, np.zeros(len(margins))
 
         judged = self.judge.judged(logits, answers, differences)
         return judged.margins, judged.distances
@@ -257,13 +249,3 @@ class _Divider:
         if len(tokens) <= HALVED:
             return atom, [tokens[i : i + 1] for i in range(len(tokens))]
         return atom, [tokens[: len(tokens) // 2], tokens[len(tokens) // 2 :]]
-
-
-def _margins(logits: Bounded, answers: Ids, token_ids: Ids) -> Array:
-    """How far the right logit surely is above all others: [row]; -inf where none is known."""
-    rows, ids = np.arange(len(answers)), token_ids[answers]
-    own = logits.center[rows, ids] - logits.error[rows, ids]
-    others = logits.center + logits.error
-    others[rows, ids] = -np.inf
-    found = np.where(answers >= 0, own - others.max(axis=1), -np.inf)
-    return np.asarray(np.nan_to_num(found, nan=-np.inf))

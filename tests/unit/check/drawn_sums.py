@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_windows.parts import Part
+from handcraft_check.by_windows.spans import Spanned
 from handcraft_check.by_windows.sums import Sums
 from handcraft_check.layers.layer_norm import Matrix
 
@@ -67,3 +68,17 @@ def written_in_float32(rng, rows, gain, bias, up, down):
     read = steps.product(rng, normed, up.weight, up.bias)
     written = steps.product(rng, steps.gelu(read), down.weight, down.bias)
     return read, written.astype(np.float64)
+
+
+def drawn_with_spans(rng, width):
+    """Sums that have errors in common, the sums that they stand for, and float32 numbers near these."""
+    sums, each = drawn(rng, width)
+    shape = len(each), int(rng.integers(1, 6))
+    spans = rng.normal(size=(1, shape[1], width)) * 2.0 ** -rng.integers(2, 12)
+    stream = sums.stream
+    stream = Spanned.with_spans(
+        stream.center, stream.error + np.abs(spans).sum(axis=1), stream.box, spans
+    )
+    off = (rng.choice([-1, 0, 1], size=shape) * rng.random(shape)) @ spans[0]
+    rows = in_float32(rng, sums, each + off)
+    return Sums(sums.parts, stream), each, rows
