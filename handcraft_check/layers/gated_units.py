@@ -22,8 +22,15 @@ from handcraft_check.arithmetic.rounding import (
 )
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.layers.half import half_product
-from handcraft_check.layers.hidden_units import Activation
+from handcraft_check.layers.hidden_units import APART, Activation, groups_of_flags
 from handcraft_check.layers.layer_norm import Matrix, Normed
+from handcraft_check.layers.straight_gates import (
+    STRAIGHT_FROM,
+    Read,
+    own_of_products,
+    passed,
+    read_alone,
+)
 
 LEAST_AT = 1.2784645
 """SiLU falls up to the negative of this, and rises from there on."""
@@ -71,8 +78,10 @@ SILU = Activation(silu_range, 17.0, -17.0)
 def gated_mlp(x: Normed, gate: Matrix, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Stream:
     """The residual stream behind a gated MLP, before the addition is rounded.
 
-    Both sums of a unit are somewhere in their intervals, and so is their product. What a unit errs by
-    is one error along its row of `down`.
+    A unit of which the gate surely is above `STRAIGHT_FROM` is the product of two sums, and the errors
+    that it reads cancel with those of others (`passed`). All others are somewhere in the product of the
+    intervals of SiLU and of the other sum. What a unit errs by on its own is one error along its row of
+    `down`; and so is all that it errs by, where units cancel little of each other's errors.
 
     Args:
         x: the stream, normalized.
@@ -81,23 +90,59 @@ def gated_mlp(x: Normed, gate: Matrix, up: Matrix, down: Matrix, regime: Regime 
         down: writes to the stream.
         regime: of which only the factors of products are not in float32.
     """
-    opening, (other, _) = x.read(gate)[0], x.read(up)
-    opened = silu_range(opening.center - opening.error, opening.center + opening.error)
-    hidden = product_range(opened, other)
-    own = hidden.error
+    opening, other = Read.of(x, gate), Read.of(x, up)
+    is_on = opening.sum.center - opening.sum.error >= STRAIGHT_FROM
+    hidden = _hidden(opening.sum, other.sum)
+    center = np.where(is_on, opening.sum.center * other.sum.center, hidden.center)
+    own = np.where(is_on, own_of_products(opening, other), hidden.error)
+    alone = np.where(is_on, read_alone(opening, other), 0.0)
     if regime.factors is not None:
-        own = own + rounding_of(hidden.center - own, hidden.center + own, regime)
-    out = hidden.center @ down.weight
-    summing = down.product_error(np.abs(hidden.center) + own)
-    alone, along = down.directions.split(own)
+        wide = own + alone
+        own = own + rounding_of(center - wide, center + wide, regime)
+    summing = down.product_error(np.abs(center) + own + alone)
+    stream = x.stream
+    error, box, radii, apart = stream.error.copy(), stream.box.copy(), stream.radii.copy(), own.copy()
+    for rows, pattern in groups_of_flags(is_on):
+        units = np.flatnonzero(pattern)
+        parts = opening.rows(rows, pattern), other.rows(rows, pattern)
+        found, more = passed(x.rows(rows), *parts, down.of_rows(units))
+        place = np.ix_(rows, units)
+        is_apart = (alone[place] @ down.magnitude[units]).sum(axis=1) <= APART * (
+            found.error - stream.error[rows] + more @ down.magnitude[units]
+        ).sum(axis=1)
+        apart[place] += np.where(is_apart[:, None], alone[place], more)
+        error[rows] = np.where(is_apart[:, None], stream.error[rows], found.error)
+        box[rows] = np.where(is_apart[:, None], stream.box[rows], found.box)
+        radii[rows] = np.where(is_apart[:, None], stream.radii[rows], found.radii)
+    each, along = down.directions.split(apart)
+    return Stream(
+        stream.center + center @ down.weight,
+        error + apart @ down.magnitude + summing,
+        box + each + summing,
+        np.concatenate([radii, along], axis=1),
+        stream.along.and_of(down.directions),
+    )
+
+
+def gated_sums(x: Normed, gate: Matrix, up: Matrix, down: Matrix) -> Stream:
+    """The same of numbers of which several alternatives are known: each unit errs on its own."""
+    hidden = _hidden(x.read(gate)[0], x.read(up)[0])
+    summing = down.product_error(np.abs(hidden.center) + hidden.error)
+    alone, along = down.directions.split(hidden.error)
     stream = x.stream
     return Stream(
-        stream.center + out,
-        stream.error + own @ down.magnitude + summing,
+        stream.center + hidden.center @ down.weight,
+        stream.error + hidden.error @ down.magnitude + summing,
         stream.box + alone + summing,
         np.concatenate([stream.radii, along], axis=1),
         stream.along.and_of(down.directions),
     )
+
+
+def _hidden(opening: Bounded, other: Bounded) -> Bounded:
+    """What units are, by both of their sums: SiLU of an interval times an interval."""
+    opened = silu_range(opening.center - opening.error, opening.center + opening.error)
+    return product_range(opened, other)
 
 
 def half_gated_mlp(x: Bounded, gate: Matrix, up: Matrix, down: Matrix, regime: Regime) -> Bounded:

@@ -116,7 +116,7 @@ def mlp(
     summing = down.product_error(most, total)
     stream = x.stream
     error, box, radii, apart = stream.error.copy(), stream.box.copy(), stream.radii.copy(), own.copy()
-    for rows, pattern in _groups(without_pairs(is_on, up, down)):
+    for rows, pattern in groups_of_flags(without_pairs(is_on, up, down)):
         some = x.rows(rows)
         passed = some.passed(up.weight[:, pattern] @ down.weight[pattern])
         uncertain = (some.magnitude - np.abs(some.center)) @ up.magnitude[:, pattern]
@@ -166,7 +166,7 @@ def _pairs(up: Matrix, down: Matrix) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _groups(flags: Flags) -> Iterator[tuple[Ids, Flags]]:
+def groups_of_flags(flags: Flags) -> Iterator[tuple[Ids, Flags]]:
     """The rows that have the same flags, and those flags; not where no flag is set."""
     first, which = distinct(*_packed(flags))
     order = np.argsort(which, kind="stable")

@@ -205,6 +205,16 @@ class Normed:
             return whole
         return self.least(whole, self.linear @ weight, self._half(weight), weight, readers)
 
+    def spread_at_scale(self, matrix: Matrix) -> Array:
+        """How far a product with a matrix can be off, but for its own rounding and the common scale.
+
+        Args:
+            matrix: [dimension, out].
+        """
+        steepest = self.factor * (1 + self.scale)
+        read = self.stream.spread(matrix.readers(self))
+        return np.asarray(self._rounding(matrix.weight) + steepest[:, None] * read)
+
     def least(self, whole: Array, linear: Array, half: Array, weight: Array, readers: Readers) -> Array:
         """How far a weighted sum can be off, if errors of scale and stream cancel, or else `whole`.
 

@@ -17,6 +17,7 @@ from handcraft_check.layers.blocks import Block
 from handcraft_check.layers.gated_units import (
     SILU,
     gated_mlp,
+    gated_sums,
     half_gated_mlp,
     half_gated_sums,
 )
@@ -134,7 +135,7 @@ class Llama(Model):
         block = self.blocks[layer]
         assert block.gate is not None
         if not self.regime.is_half:
-            return gated_mlp(x, block.gate, block.c_fc, block.mlp_out)
+            return gated_sums(x, block.gate, block.c_fc, block.mlp_out)
         out = half_gated_sums(x, block.gate, block.c_fc, block.mlp_out, self.regime)
         none = np.zeros((len(out.center), 0))
         error = x.stream.error + out.error
