@@ -13,7 +13,7 @@ import numpy as np
 
 from handcraft_check.by_cases.found import BudgetError, Found
 from handcraft_check.by_cases.parts import Parts
-from handcraft_check.by_cases.policy import StuckError
+from handcraft_check.by_cases.policy import StuckError, Way
 from handcraft_check.by_cases.proof import Proof
 from handcraft_check.by_cases.saved import Saved
 from handcraft_check.by_windows.window_proof import prove_windows
@@ -82,28 +82,28 @@ class Helped:
 
     Args:
         executor: decides parts; None for nobody.
-        make: makes a proof of the claim at a worker, told whether all positions are decided.
+        make: makes a proof of the claim at a worker, told how it is attempted.
         saved: keeps states; None for nowhere.
         number: of the claim, where there are several.
     """
 
     executor: Executor | None = None
-    make: Callable[[bool], Proof] | None = None
+    make: Callable[[Way], Proof] | None = None
     saved: Saved | None = None
     number: int = 0
 
-    def proof(self, claim: Claim, is_single: bool, progress: Callable[[str], None]) -> Proof:
+    def proof(self, claim: Claim, way: Way, progress: Callable[[str], None]) -> Proof:
         """A proof of a claim, which goes on where an earlier one was ended."""
-        found = claim.proof(is_single)
+        found = claim.proof(way)
         found.log = progress
         if self.executor is not None and self.make is not None:
-            found.parts = Parts(self.executor, partial(self.make, is_single))
+            found.parts = Parts(self.executor, partial(self.make, way))
         if self.saved is not None:
-            self.saved.follow(found, (self.number, is_single))
+            self.saved.follow(found, (self.number, way))
         return found
 
 
-def proof_at(folder: Path, options: dict[str, Any], key: str, number: int, is_single: bool) -> Proof:
+def proof_at(folder: Path, options: dict[str, Any], key: str, number: int, way: Way) -> Proof:
     """A proof of one of the claims of a folder, at a worker.
 
     Raises:
@@ -111,7 +111,7 @@ def proof_at(folder: Path, options: dict[str, Any], key: str, number: int, is_si
     """
     if key_of(folder, options) != key:
         raise CheckError("a worker sees other files, or has another checker", folder)
-    return read_claim(folder, **options).each[number].proof(is_single)
+    return read_claim(folder, **options).each[number].proof(way)
 
 
 def attempted(
@@ -141,17 +141,18 @@ def attempted(
             return Shown("refuted", Found(lead_after(claim, error.context), error.context), wrong)
         progress(f"not at all positions at once: {error}")
     spent, least, failed = 0, Found(-np.inf), Shown.of_too_many(budget)
-    attempts = {is_single: helped.proof(claim, is_single, progress) for is_single in (False, True)}
-    orders = attempts[True].evaluator.orders
-    if not orders:  # equal texts in any order are one: nothing stays undecided
-        del attempts[False]
+    orders = claim.proof("texts").orders
+    ways: list[Way] = ["sets", "texts"] if orders else ["texts"]
+    if not orders and claim.model.config.is_rotary:  # equal texts in any order are one
+        ways = ["anywhere", "texts"]
+    attempts = {way: helped.proof(claim, way, progress) for way in ways}
     for limit in (each for each in BUDGETS if each <= budget):
         is_few = not orders or domain.prefixes(limit) <= limit
         is_next = is_few and limit > BUDGETS[0]  # each text is one case before sets are tried further
-        for is_single, attempt in sorted(attempts.items(), reverse=is_next):
-            if is_single and limit < budget and not is_few:
+        for way, attempt in sorted(attempts.items(), reverse=is_next and orders):
+            if way == "texts" and ((limit < budget and not is_few) or "anywhere" in attempts):
                 continue
-            attempt.budget = budget if is_single and is_few and orders else limit
+            attempt.budget = budget if way == "texts" and is_few and orders else limit
             try:
                 return Shown("proved", attempt.run())
             except BudgetError:
@@ -162,9 +163,9 @@ def attempted(
                 failed = Shown("unproved", least, stuck.why, position=stuck.position)
                 if wrong := wrong_after(claim, stuck.case):
                     return Shown("refuted", replace(least, margin=lead_after(claim, stuck.case)), wrong)
-                if is_single:
+                if way == "texts":
                     return failed
-                del attempts[False]
+                del attempts[way]
     return Shown.of_too_many(spent, least) if failed.ran_out else failed
 
 

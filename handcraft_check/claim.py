@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from handcraft_check.arithmetic.regime import IN_FLOAT32, Array, regime_named
-from handcraft_check.by_cases.policy import Policy
+from handcraft_check.by_cases.policy import Policy, Way
 from handcraft_check.by_cases.proof import Ids, Proof
 from handcraft_check.errors import CheckError
 from handcraft_check.folder.config import Config, check_dtype
@@ -66,9 +66,9 @@ class Claim:
         """One claim for each way in which the regime may compute; they hold together."""
         return tuple(replace(self, model=self.model.within(r)) for r in self.model.regime.each)
 
-    def proof(self, is_single: bool) -> Proof:
-        """An attempt to prove it: with positions that stay undecided, or with none."""
-        policy = Policy(is_single=is_single)
+    def proof(self, way: Way) -> Proof:
+        """An attempt to prove it."""
+        policy = Policy(is_single=way != "sets", is_anywhere=way == "anywhere")
         return Proof(self.model, self.token_ids, self.domain, self.meaning, policy)
 
 

@@ -224,10 +224,19 @@ class Ran:
 
 
 class Runner:
-    """Runs a model at one position after the other."""
+    """Runs a model at one position after the other.
 
-    def __init__(self, model: Model, token_ids: Ids, entries: Entries) -> None:
-        self.model, self.token_ids, self.entries = model, token_ids, entries
+    Args:
+        model: the model.
+        token_ids: the id of each token of the vocabulary.
+        entries: what later positions read.
+        anywhere: positions at any of which a rotated key may be; None for only its own.
+    """
+
+    def __init__(
+        self, model: Model, token_ids: Ids, entries: Entries, anywhere: Ids | None = None
+    ) -> None:
+        self.model, self.token_ids, self.entries, self.anywhere = model, token_ids, entries, anywhere
 
     def wide(self, token: int, position: int, sources: Ids) -> tuple[int, Array]:
         """The first layer that knows too little of decided sources of a case, and how far these spread.
@@ -269,7 +278,7 @@ class Runner:
         for layer in range(layers):
             store = slice(2 * layer, 2 * layer + 2)
             if self.model.blocks[layer].heads.count:
-                queries, keys, values = self.model.attend_from(layer, x, position)
+                queries, keys, values = self.model.attend_from(layer, x, position, self.anywhere)
                 for i, part in zip((2 * layer, 2 * layer + 1), (keys, values), strict=True):
                     numbers[:, i] = self.entries.stores[i].numbers(self._coarse(part, READ_PARTS))[
                         kinds

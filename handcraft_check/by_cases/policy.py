@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Way: TypeAlias = Literal["anywhere", "sets", "texts"]
+"""How a claim is attempted: with keys that hold wherever their tokens stand, with positions that stay
+undecided, or text by text."""
 
 
 class StuckError(Exception):
@@ -54,12 +59,15 @@ class Policy:
         eager: positions of which keys and values must be known up to rounding, each with the last layer
             where they must.
         is_single: whether no position is ever left undecided, so that each case is one context.
+        is_anywhere: whether what is known of a rotated key holds wherever its token stands, so that
+            contexts with the same tokens in another order are one case.
         distances: how far behind it a source had to stay decided at two positions or more.
     """
 
     kept: set[tuple[int, int]] = field(default_factory=set)
     eager: dict[int, int] = field(default_factory=dict)
     is_single: bool = False
+    is_anywhere: bool = False
     distances: set[int] = field(default_factory=set)
 
     def kept_behind(self, position: int) -> list[int]:

@@ -69,8 +69,10 @@ class Proof:
         self.values = ValueReader(meaning.outputs, model.config.n_embd)
         self.allowed = 1.0 if meaning.outputs else self.judge.within
         self.evaluator = Evaluator(meaning.nodes, meaning.roots, meaning.vocabulary)
+        self.orders = self.evaluator.orders or model.config.hides(domain.length)
         self.entries = Entries(model.config.n_layer, self.evaluator.crossing)
-        self.runner = Runner(model, token_ids, self.entries)
+        everywhere = np.arange(domain.length) if policy.is_anywhere else None
+        self.runner = Runner(model, token_ids, self.entries, everywhere)
         self.found = Found()
         none = np.zeros(1, dtype=np.int64)
         empty = Level(np.empty((1, 0), dtype=np.int64), none, none - 1, none - 1)
@@ -175,7 +177,7 @@ class Proof:
 
         Where the order of tokens does not matter, these are texts of the same tokens.
         """
-        if self.evaluator.orders or not entries.size:
+        if self.orders or not entries.size:
             return np.arange(len(tokens))
         texts = np.column_stack([np.array(self.entries.examples)[entries], tokens])
         return np.lexsort(np.sort(texts, axis=1).T)
@@ -196,7 +198,7 @@ class Proof:
             why = f"the probabilities may be off by {decided.judged.distances[at]:.4g}"
         decided_in_vain = np.flatnonzero(entries != before).tolist()
         eager = {}
-        if self.evaluator.orders:
+        if self.orders:
             layer, spreads = self.runner.wide(token, position, entries)
             named = {*decided_in_vain, *spreads.argsort()[-1:].tolist()}
             eager = {source: layer for source in named if spreads[source] > 0}
@@ -251,9 +253,7 @@ class Proof:
             context = self._context(entries[at], tokens[at])
             margin, distance = float(judged.margins[at]), float(judged.distances[at])
             self.found = self.found.of_context(context, margin, distance)
-        return self.entries.decided(
-            decided.numbers, tokens, position if self.evaluator.orders else None
-        )
+        return self.entries.decided(decided.numbers, tokens, position if self.orders else None)
 
     def _answers(self, meant: Evaluated, is_context: Flags) -> tuple[Ids, Blamed, Flags]:
         """What is predicted, the source that decides it, and where it is known."""
@@ -329,7 +329,7 @@ class Proof:
             for source in set(range(position)) - set(kept):
                 entries[:, source] = before[:, source]
             alike = kept
-        elif not self.evaluator.orders:
+        elif not self.orders:
             entries = np.sort(entries, axis=1)
         first, kinds = distinct(np.column_stack([entries[:, alike], others]))
         joined = entries[first]

@@ -13,6 +13,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handcraft_check.by_cases.policy import Way
+
 if TYPE_CHECKING:
     from handcraft_check.by_cases.proof import Proof
 
@@ -48,8 +50,8 @@ KINDS = {
 }
 """All that a state is made of."""
 
-Name = tuple[int, bool]
-"""Which attempt a state is of: the number of the claim, and whether all positions are decided."""
+Name = tuple[int, Way]
+"""Which attempt a state is of: the number of the claim, and how it is attempted."""
 
 
 class Saved:

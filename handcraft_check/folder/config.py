@@ -132,6 +132,10 @@ class Config:
         """The most tokens of a text."""
         return self.n_positions - self.lead
 
+    def hides(self, length: int) -> bool:
+        """Whether some position of a text of so many tokens does not see all before it."""
+        return self.window is not None and self.window < length + self.lead
+
     def units(self, layer: int) -> int:
         """The hidden units of one block."""
         return self.inner[layer] if self.inner else self.n_inner

@@ -105,19 +105,23 @@ class Llama(Model):
         return rms_norm(x, gain.center, self.config.epsilon).in_use(self.regime, gain.error, none.error)
 
     def attend_from(
-        self, layer: int, x: Stream, position: int | Ids = 0
+        self, layer: int, x: Stream, position: int | Ids = 0, anywhere: Ids | None = None
     ) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values of rows, [row, n_embd], at one position or each at its own.
 
-        Queries and keys are rotated by the position, behind the begin token.
+        Queries and keys are rotated by the position, behind the begin token. Keys that may be at any of
+        several positions are known up to what they are at each of these.
         """
         block, heads = self.blocks[layer], self.blocks[layer].heads
         assert block.rotary is not None
         matching, values = self.read(x, block.ln_1, heads.matching, heads.moving)
         at = np.atleast_1d(np.asarray(position) + self.config.lead)
-        queries, keys = (
-            block.rotary.rotated(each, at, self.regime) for each in block.matching.boxes(matching)
-        )
+        queries, keys = block.matching.boxes(matching)
+        queries = block.rotary.rotated(queries, at, self.regime)
+        if anywhere is None:
+            keys = block.rotary.rotated(keys, at, self.regime)
+        else:
+            keys = block.rotary.rotated_anywhere(keys, anywhere + self.config.lead, self.regime)
         shape = (len(x.center), heads.count, heads.moved)
         return queries, keys, Bounded(values.center.reshape(shape), values.error.reshape(shape))
 

@@ -22,6 +22,7 @@ from handcraft_check.arithmetic.rounding import (
     multiplied,
     rounded,
 )
+from handcraft_check.by_cases.states import hull
 from handcraft_check.layers.layer_norm import Ids, Matrix
 from handcraft_check.layers.scores import COMMON
 from handcraft_check.layers.zeros import Heads, places_of, reads
@@ -103,6 +104,18 @@ class Rotary:
             np.concatenate([*(each.center for each in halves), none], axis=-1),
             np.concatenate([*(each.error for each in halves), none], axis=-1),
         )
+
+    def rotated_anywhere(self, x: Bounded, positions: Ids, regime: Regime) -> Bounded:
+        """What queries or keys are inside of at each of some positions: as `rotated`.
+
+        Args:
+            x: of `rotated`.
+            positions: at which each row may be.
+            regime: in which they are computed.
+        """
+        each = [self.rotated(x, np.array([position]), regime) for position in positions.tolist()]
+        center, error = (np.stack([getattr(k, name) for k in each]) for name in ("center", "error"))
+        return hull(Bounded(center, error))
 
 
 def _turned(x: Bounded, cos: Bounded, y: Bounded, sin: Bounded, format: Format) -> Bounded:

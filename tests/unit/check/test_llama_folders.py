@@ -60,7 +60,7 @@ def test_no_run_of_a_llama_has_a_smaller_margin_than_is_proved(name, dtype, fold
 @pytest.mark.parametrize("name", ["aab", "tied", "window"])
 def test_a_proof_by_cases_finds_no_other_margin(name, dtype, folders):
     for claim in read_claim(folders[name], regime=dtype).each:
-        by_cases = claim.proof(True).run()
+        by_cases = claim.proof("texts").run()
         by_windows = prove(folders[name], regime=dtype)
         assert by_cases.margin == pytest.approx(by_windows.margin, rel=0.03)
 

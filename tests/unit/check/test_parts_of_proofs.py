@@ -97,7 +97,7 @@ def test_where_a_worker_is_killed_the_proof_goes_on_alone(folders, few, tmp_path
 def test_a_worker_that_sees_other_files_decides_nothing(folders):
     options = {"rehash": False, "regime": None, "radius": 0.0}
     with pytest.raises(CheckError, match="a worker sees other files"):
-        proof_at(folders["mean"], options, "0" * 64, 0, False)
+        proof_at(folders["mean"], options, "0" * 64, 0, "sets")
 
 
 class Ended(Exception):
