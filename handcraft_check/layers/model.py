@@ -144,17 +144,13 @@ class Model:
     def attend_from(
         self, layer: int, x: Stream, position: int | Ids = 0, anywhere: Ids | None = None
     ) -> tuple[Bounded, Bounded, Bounded]:
-        """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each.
-
-        They do not depend on the position but through the stream.
-
-        Queries and keys have two numbers more, for what their errors have in common.
+        """Queries, keys (each with two numbers more, for common errors) and values: [row, head, dimension].
 
         Args:
             layer: the number of the block.
-            x: the stream.
+            x: the stream, through which alone they depend on the position.
             position: of each row, or of all.
-            anywhere: positions at any of which the keys may be, if they depend on it.
+            anywhere: positions at any of which the keys may be.
         """
         block, heads = self.blocks[layer], self.blocks[layer].heads
         if self.regime.is_half or self.regime.factors is not None:
