@@ -144,13 +144,10 @@ class Model:
     def attend_from(
         self, layer: int, x: Stream, position: int | Ids = 0, anywhere: Ids | None = None
     ) -> tuple[Bounded, Bounded, Bounded]:
-        """Queries, keys (each with two numbers more, for common errors) and values: [row, head, dimension].
+        """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each.
 
-        Args:
-            layer: the number of the block.
-            x: the stream, through which alone they depend on the position.
-            position: of each row, or of all.
-            anywhere: positions at any of which the keys may be.
+        They do not depend on the position but through the stream, and keys do not on those where they
+        may be, `anywhere`. Queries and keys have two numbers more, for what their errors have in common.
         """
         block, heads = self.blocks[layer], self.blocks[layer].heads
         if self.regime.is_half or self.regime.factors is not None:
