@@ -146,8 +146,8 @@ class Model:
     ) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each.
 
-        They do not depend on the position but through the stream, and keys do not on those where they
-        may be, `anywhere`. Queries and keys have two numbers more, for what their errors have in common.
+        They do not depend on the position but through the stream, nor keys on where they may be, in
+        `anywhere`. Queries and keys have two numbers more, for what their errors have in common.
         """
         block, heads = self.blocks[layer], self.blocks[layer].heads
         if self.regime.is_half or self.regime.factors is not None:
