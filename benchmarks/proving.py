@@ -1,9 +1,9 @@
 """How much of the gallery is proved, and how long that takes: `make bench-prove`, or names of programs.
 
-Each program is compiled for gpt2, or for what --architecture names, with --optimize where that is given,
-written, and proved from its files in a process of its own with one thread. The smallest margin of some
-contexts, run in NumPy, stands beside the proved one: of the one for which the proof found least, and of
-random ones. What is found for gpt2 without --optimize is written to programs/proofs.json, which
+Each program is compiled for gpt2, or for what --architecture names, with --optimize if that is asked
+for, written, and proved from its files in a process of its own with one thread. The smallest margin of
+some contexts, run in NumPy, stands beside the proved one: of the one for which the proof found least,
+and of random ones. What is found for gpt2 without --optimize is written to programs/proofs.json, which
 `handcraft list` shows, and to docs/programs.md.
 """
 

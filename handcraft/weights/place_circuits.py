@@ -43,9 +43,7 @@ def place_circuits(plan: Plan, sharpness: Number) -> Placement:
         advance("place blocks", number, len(plan.layers))
         logit_scale = Fraction(1 / plan.architecture.score_scale(plan.layout.head_dim, number))
         blank = _blank_dimension(tensors, number, layer, plan.layout)
-        _place_attention(
-            tensors, f"h.{number}.attn", layer, plan.layout, sharpness, logit_scale, blank
-        )
+        _place_attention(tensors, f"h.{number}.attn", layer, plan.layout, sharpness, logit_scale, blank)
         if layer.has_mlp:
             _place_mlp(tensors, f"h.{number}.mlp", layer, plan.layout)
     if plan.has_norm:
