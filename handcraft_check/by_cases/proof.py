@@ -225,12 +225,12 @@ class Proof:
             broken[node] = flags = self.evaluator.broken(node, meant.numbers[node], is_context)
             is_assumed &= ~flags
         if not is_assumed.all():
-            blame = self._blamed(meant, broken).where(~is_assumed).or_else(blame)
+            blame = self._blamed(meant, broken).where(~is_assumed).or_else(blame.where(is_assumed))
         judged = self._judged_values(ran, meant) if self.meaning.outputs else self._judged(ran, answers)
         is_right = (judged.margins > 0) & (judged.distances <= self.allowed)
         finished = is_assumed & is_meant & (~is_context | is_right)
         finished &= (ran.blame.source < 0) | (ran.blame.layer >= self.policy.eager.get(position, 0))
-        blame = blame.or_else(ran.blame)
+        blame = blame.or_else(ran.blame.where(is_assumed & is_meant))  # what is meant no head decides
         crossing = [meant.numbers[node][:, None] for node in self.evaluator.crossing]
         own = np.concatenate([ran.numbers, *crossing], axis=1)
         continues = is_context & (written + 1 < self.domain.writes)
