@@ -107,16 +107,29 @@ def test_the_page_of_the_gallery_says_what_is_listed():
     }
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "block"])
-@pytest.mark.parametrize("name", ["parity", *([] if not DEEP else ["add"])])
-def test_an_optimized_program_is_proved_with_the_margin_that_runs_show(name, architecture, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "architecture", "cases"),
+    [
+        ("add", "gpt2", 171_000),
+        ("parity", "gpt2", 60),
+        ("modular", "block", 9_409),
+        ("parity", "block", 60),
+    ],
+)
+def test_an_optimized_program_is_proved_with_the_margin_that_runs_show(
+    name, architecture, cases, tmp_path
+):
+    """Nothing is kept of what only its heads, which share their attention, were decided for."""
     optimized = compile_program(facts(name)["program"], architecture=architecture, optimize=True)
     assert optimized.passes[0].did != "nothing"
     save(optimized, tmp_path / name)
     verdict, claim = prove(tmp_path / name), read_claim(tmp_path / name)
     assert verdict.word == "proved"
-    seen = benchmark("proving")["smallest_seen"](claim, verdict.context)
-    assert seen >= verdict.margin >= 0.96 * seen
+    assert verdict.cases <= cases
+    smallest_seen = benchmark("proving")["smallest_seen"]
+    with patch.dict(smallest_seen.__globals__, SEARCH_SECONDS=1.0):
+        seen = smallest_seen(claim, verdict.context)
+    assert seen >= verdict.margin >= 0.95 * seen
 
 
 @pytest.fixture(scope="module")
