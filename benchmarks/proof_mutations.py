@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from functools import cache
 from pathlib import Path
@@ -180,13 +180,19 @@ class Judge:
 
     Args:
         temporary: an empty folder.
+        names: of which programs; None for all.
+        optimize: whether they are compiled with `optimize`.
     """
 
-    def __init__(self, temporary: Path) -> None:
+    def __init__(
+        self, temporary: Path, names: Collection[str] | None = None, *, optimize: bool = False
+    ) -> None:
         self.folders, self.originals, self.meant = {}, {}, {}
         for name, program in programs().items():
+            if names is not None and name not in names:
+                continue
             self.folders[name] = folder = temporary / name
-            compile_program(program).save(folder)
+            compile_program(program, optimize=optimize).save(folder)
             self.originals[name] = Original.read(folder)
             claim = read_claim(folder)
             self.meant[name] = [

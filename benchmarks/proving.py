@@ -1,9 +1,10 @@
 """How much of the gallery is proved, and how long that takes: `make bench-prove`, or names of programs.
 
-Each program is compiled for gpt2, or for what --architecture names, written, and proved from its files
-in a process of its own with one thread. The smallest margin of some contexts, run in NumPy, stands
-beside the proved one: of the one for which the proof found least, and of random ones. What is found for
-gpt2 is written to programs/proofs.json, which `handcraft list` shows, and to docs/programs.md.
+Each program is compiled for gpt2, or for what --architecture names, with --optimize if that is asked
+for, written, and proved from its files in a process of its own with one thread. The smallest margin of
+some contexts, run in NumPy, stands beside the proved one: of the one for which the proof found least,
+and of random ones. What is found for gpt2 without --optimize is written to programs/proofs.json, which
+`handcraft list` shows, and to docs/programs.md.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ NAMES = sorted(path.stem for path in (ROOT / "programs").glob("*.py"))
 
 ARCHITECTURES = ("gpt2", "block", "llama")
 
+WAYS = tuple((name, optimize) for optimize in (False, True) for name in ARCHITECTURES)
+"""How a program is compiled: for what, and whether with --optimize."""
+
 CONTEXTS = 2_000
 """How many random contexts are run, or about so many, if that takes no more than `SEARCH_SECONDS`."""
 
@@ -41,7 +45,7 @@ SECONDS = 75.0
 
 
 def proved(number: int) -> dict[str, Any]:
-    """Prove one program for one architecture, which are one number: those of the second come behind."""
+    """Prove one program, compiled in one way, which are one number: those of the second come behind."""
     from handcraft import compile_program, save
     from handcraft.circuits import Circuits
     from handcraft_check.claim import read_claim
@@ -50,11 +54,15 @@ def proved(number: int) -> dict[str, Any]:
     place, number = divmod(number, len(NAMES))
     file = runpy.run_path(str(ROOT / "programs" / f"{NAMES[number]}.py"))
     source, meaning = file.get("program") or file["circuits"], file.get("means")
-    if isinstance(source, Circuits) and ARCHITECTURES[place] == "llama":
+    architecture, optimize = WAYS[place]
+    if isinstance(source, Circuits) and architecture == "llama":
         return {"verdict": "laid out by hand for a GPT-2"}
+    compiled = compile_program(source, architecture=architecture, optimize=optimize)
+    if optimize and (not compiled.passes or compiled.passes[0].did == "nothing"):
+        return {"verdict": "the same as without --optimize"}
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        save(compile_program(source, architecture=ARCHITECTURES[place]), folder, meaning=meaning)
+        save(compiled, folder, meaning=meaning)
         if not (folder / "certificate.json").exists():
             return {"verdict": "unproved", "reason": "it has no certificate"}
         start = time.process_time()
@@ -172,14 +180,16 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="programs; by default all")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="the most for each program")
     parser.add_argument("--architecture", choices=ARCHITECTURES, default="gpt2")
+    parser.add_argument("--optimize", action="store_true", help="numeric answers as one scalar")
     given = parser.parse_args()
-    behind = ARCHITECTURES.index(given.architecture) * len(NAMES)
+    way = given.architecture, given.optimize
+    behind = WAYS.index(way) * len(NAMES)
     measures: dict[str, dict[str, Any]] = {}
 
     def rows() -> Iterator[tuple[str, ...]]:
         for name in given.names or NAMES:
             measures[name] = proof_measured(__file__, NAMES.index(name) + behind, given.seconds)
-            if given.architecture == "gpt2":
+            if way == WAYS[0]:
                 write_proofs(measures)
             yield row(name, measures[name])
 

@@ -1,8 +1,9 @@
 """Modular: add two numbers modulo 97, where each number is a single token.
 
 Every number is stored in the bits of its token. At the sign `=` one head attends to the first token and
-another one to the token before. Each neuron is a threshold on the sum of the two numbers, from 0 to
-192, and together they write the token of the remainder.
+another one to the token before, and one neuron finds out whether the sum of the two numbers reaches 97.
+In the second block each neuron is a threshold on the sum, less 97 where it does, and together they
+write the token of the remainder.
 """
 
 from handcraft import Program, Prompts, predict, select

@@ -161,7 +161,13 @@ class Layout:
         return here if opposite is None else (*here, (opposite, -scaled))
 
     def read(
-        self, subspace: Subspace, i: int, number: Number, *, cancels_mean: bool = False
+        self,
+        subspace: Subspace,
+        i: int,
+        number: Number,
+        *,
+        cancels_mean: bool = False,
+        blank: int | None = None,
     ) -> tuple[Cells, Number]:
         """Dimensions, the factors with which to read them, and a constant.
 
@@ -174,6 +180,8 @@ class Layout:
             cancels_mean: whether to read half of the difference of a dimension and its opposite beside
                 ballast. LayerNorm subtracts the mean, which is 0, but for what it errs by when large
                 numbers are added up; this is the same in both, and a score of a million shows it.
+            blank: a dimension that stores 0, to subtract from one that has no opposite: it shows the
+                same error. None to subtract nothing.
         """
         dimension = self.start[subspace] + i
         constant: Number = 0
@@ -182,7 +190,10 @@ class Layout:
         if self._is_small(subspace):
             number = number * (1 / SMALL)
         is_halved = self._is_small(subspace) or (cancels_mean and self.has_ballast)
-        if not is_halved or not _has_opposites(subspace, self.is_mirrored):
+        if not _has_opposites(subspace, self.is_mirrored):
+            subtracted = () if blank is None else ((blank, -number),)
+            return ((dimension, number), *subtracted), constant
+        if not is_halved:
             return ((dimension, number),), constant
         half, opposite = _half(number), self.start[subspace] + subspace.width + i
         return ((dimension, half), (opposite, -half)), constant

@@ -20,6 +20,8 @@ from handcraft.weights.plan import Plan
 EVERY_ROWS = 1024
 """How many rows of the embeddings there are between two reports of progress."""
 
+PARTS, KINDS = ("attn", "mlp"), ("weight", "bias")
+
 Starts = Mapping[Subspace, int]
 Tensors = dict[str, PlacedTensor]
 
@@ -40,7 +42,8 @@ def place_circuits(plan: Plan, sharpness: Number) -> Placement:
     for number, layer in enumerate(plan.layers):
         advance("place blocks", number, len(plan.layers))
         logit_scale = Fraction(1 / plan.architecture.score_scale(plan.layout.head_dim, number))
-        _place_attention(tensors, f"h.{number}.attn", layer, plan.layout, sharpness, logit_scale)
+        blank = _blank_dimension(tensors, number, layer, plan.layout)
+        _place_attention(tensors, f"h.{number}.attn", layer, plan.layout, sharpness, logit_scale, blank)
         if layer.has_mlp:
             _place_mlp(tensors, f"h.{number}.mlp", layer, plan.layout)
     if plan.has_norm:
@@ -68,8 +71,30 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
             tensor.add_row(row, [cell for entry in entries for cell in written(*entry)], origins)
 
 
+def _blank_dimension(tensors: Tensors, number: int, layer: Layer, layout: Layout) -> int | None:
+    """A dimension that is 0 in front of a layer, where one is needed and there is one.
+
+    Beside ballast, LayerNorm subtracts a mean that is off by up to 2e-4. That moves every number by the
+    same. It matters where attention is shared by logarithms of weights: a score of 85 nats would be off
+    by up to 0.2, and with it the shares. A dimension that is 0 is moved as much as all others.
+    """
+    if not layout.has_ballast or all(head.attends.attention_weights is None for head in layer.heads):
+        return None
+    before = [f"h.{i}.{part}.c_proj.{kind}" for i in range(number) for part in PARTS for kind in KINDS]
+    written = {
+        index[-1] for name in ("wte.weight", "wpe.weight", *before) for index in tensors[name].values
+    }
+    return next((i for i in range(layout.n_embd) if i not in written), None)
+
+
 def _place_attention(
-    tensors: Tensors, name: str, layer: Layer, layout: Layout, sharpness: Number, logit_scale: Number
+    tensors: Tensors,
+    name: str,
+    layer: Layer,
+    layout: Layout,
+    sharpness: Number,
+    logit_scale: Number,
+    blank: int | None,
 ) -> None:
     """The heads of a layer side by side; where attention is soft, scores are logarithms of weights."""
     weight, bias = tensors[f"{name}.c_attn.weight"], tensors[f"{name}.c_attn.bias"]
@@ -92,7 +117,11 @@ def _place_attention(
                 served = linear.origins or origins
                 for i, j, coefficient in linear.entries:
                     cells, constant = layout.read(
-                        linear.source, i, coefficient * factor, cancels_mean=third < 2
+                        linear.source,
+                        i,
+                        coefficient * factor,
+                        cancels_mean=third < 2,
+                        blank=None if third == 2 or head.attends.attention_weights is None else blank,
                     )
                     channel = column + channels[linear.target] + j
                     for row, read in cells:

@@ -197,6 +197,8 @@ class Proof:
         else:
             why = f"the probabilities may be off by {decided.judged.distances[at]:.4g}"
         decided_in_vain = np.flatnonzero(entries != before).tolist()
+        if not decided.assumed[at]:
+            decided_in_vain = self._of_assumptions(token, position, entries, before)
         eager = {}
         if self.orders:
             layer, spreads = self.runner.wide(token, position, entries)
@@ -204,6 +206,36 @@ class Proof:
             eager = {source: layer for source in named if spreads[source] > 0}
         margin = float(decided.judged.margins[at])
         raise StuckError(why, self._context(entries, token), margin, position, decided_in_vain, eager)
+
+    def _of_assumptions(self, token: int, position: int, entries: Ids, before: Ids) -> list[int]:
+        """The decided sources on which it depends what assumptions are about; all if on none."""
+
+        def about(entries: Ids) -> list[int]:
+            numbers = self.evaluated(np.array([token]), position, entries[None]).numbers
+            return [int(numbers[node][0]) for node in self.evaluator.checked]
+
+        decided, found, left = (
+            np.flatnonzero(entries != before).tolist(),
+            about(entries),
+            entries.copy(),
+        )
+        for source in decided:
+            left[source] = before[source]
+            if about(left) != found:
+                left[source] = entries[source]
+        return np.flatnonzero(left != before).tolist() or decided
+
+    def evaluated(self, tokens: Ids, position: int, entries: Ids) -> Evaluated:
+        """What is meant in some cases.
+
+        Args:
+            tokens: what stands there, places in the vocabulary: [case].
+            position: where.
+            entries: those of earlier positions: [case, source].
+        """
+        numbers = self.entries.read(entries, slice(len(self.entries.stores), None))
+        read = {node: numbers[:, :, i] for i, node in enumerate(self.evaluator.crossing)}
+        return self.evaluator.evaluate(tokens, position, read, self.entries.is_set(entries))
 
     def decide(self, tokens: Ids, position: int, entries: Ids, written: Ids) -> Decided:
         """What can be shown of some cases, and which source to decide in the others.
@@ -214,10 +246,7 @@ class Proof:
             entries: those of earlier positions: [case, source].
             written: how many tokens the program has written; -1 where it is no context: [case].
         """
-        numbers = self.entries.read(entries, slice(len(self.entries.stores), None))
-        read = {node: numbers[:, :, i] for i, node in enumerate(self.evaluator.crossing)}
-        is_open = self.entries.is_set(entries)
-        meant = self.evaluator.evaluate(tokens, position, read, is_open)
+        meant = self.evaluated(tokens, position, entries)
         ran = self.runner.run(tokens, position, entries)
         is_context = written >= 0
         answers, blame, is_meant = self._answers(meant, is_context)

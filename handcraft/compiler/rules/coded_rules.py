@@ -19,6 +19,7 @@ from handcraft.compiler.passes.aggregates.split_positions import split_positions
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.run_passes import TABLES, run_passes
+from handcraft.compiler.passes.tables.periods import in_one_period
 from handcraft.compiler.passes.tables.split_bits import Splitting, width_of
 from handcraft.compiler.rules.amounts import Amounts, find_amounts, largest_sums
 from handcraft.compiler.rules.cubes import read_cubes
@@ -133,6 +134,24 @@ class CodedRules:
         """Everything that is read."""
         literals = [literal for each in self.rulings for literal in each.literals]
         return [*literals, *(bit for bits in self.bits for bit in bits)]
+
+    def in_one_period(self) -> CodedRules | None:
+        """The same, where tables that repeat along a sum read it in its first period; None without any.
+
+        What each rule adds to a bit depends only on which bits are constant, and none becomes so.
+        """
+        nodes = [*self.stages[-1].nodes]
+        reduced = in_one_period(nodes)
+        if reduced == nodes:
+            return None
+        made = dict(zip(nodes, reduced, strict=True))
+        found = [
+            replace(each, literals=tuple([made[node] for node in each.literals]))
+            for each in self.rulings
+        ]
+        bits = [[made[bit] for bit in each] for each in self.bits]
+        stages = (*self.stages, Stage("keep one period", tuple(reduced)))
+        return replace(self, rulings=found, bits=bits, stages=stages)
 
     @property
     def ends_alone(self) -> bool:

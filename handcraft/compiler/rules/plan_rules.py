@@ -65,6 +65,7 @@ class RuleWays:
     target: Architecture
     sure: bool
     _coded: list[Circuits] = field(default_factory=list)
+    _in_one_period: list[Circuits] = field(default_factory=list)
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -118,7 +119,7 @@ class RuleWays:
     @property
     def ways_in_bits(self) -> tuple[Way, ...]:
         """Those in which everything is stored in bits."""
-        return self.coded_directly, self.coded, self.coded_in_short
+        return self.coded_directly, self.coded, self.coded_in_short, self.coded_in_one_period
 
     @property
     def one_hot_ways(self) -> tuple[Way, ...]:
@@ -129,6 +130,8 @@ class RuleWays:
 
     def stages(self, plan: Plan) -> tuple[Stage, ...]:
         """The trees after each pass on the way to a plan."""
+        if any(plan.circuits is circuits for circuits in self._in_one_period):
+            return self.ruled.stages_in_one_period
         is_coded = any(plan.circuits is circuits for circuits in self._coded)
         return self.ruled.coded_stages if is_coded else self.ruled.stages
 
@@ -157,21 +160,32 @@ class RuleWays:
             return None
         return self._in_bits(asked, short=True)
 
+    def coded_in_one_period(self, asked: Sizes) -> Plan | None:
+        """Everything in bits; tables that repeat along a sum read it in its first period."""
+        if self.ruled.rules_in_one_period is None:
+            return None
+        plan = self._in_bits(asked, direct=True, in_one_period=True)
+        return plan or self._in_bits(asked, in_one_period=True)
+
     @property
     def _are_many(self) -> bool:
         """Whether neurons of one hidden unit each are tried first."""
         return self.target.has_norm and len(self.ruled.written) > MANY_RULES
 
     @cache  # noqa: B019 - of a program that is being compiled
-    def _in_bits(self, asked: Sizes, *, direct: bool = False, short: bool = False) -> Plan | None:
-        coded = self.ruled.coded(direct=direct, sure=self.sure, short=short)
+    def _in_bits(
+        self, asked: Sizes, *, direct: bool = False, short: bool = False, in_one_period: bool = False
+    ) -> Plan | None:
+        coded = self.ruled.coded(
+            direct=direct, sure=self.sure, short=short, in_one_period=in_one_period
+        )
         if isinstance(coded, PrecisionError):
             raise coded
         if coded is None:
             return None
         if direct and not _writes_logits_last(coded.circuits, has_norm=self.target.has_norm):
             return None
-        self._coded.append(coded.circuits)
+        (self._in_one_period if in_one_period else self._coded).append(coded.circuits)
         plan = plan_in_one_layer(coded.circuits, self.target, asked)
         narrow = narrower_heads(coded.score, plan, self.ruled.dtype, asked)
         if narrow is not None:

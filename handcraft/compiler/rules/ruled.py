@@ -168,14 +168,33 @@ class Ruled:
             setting = replace(setting, steps=steps, in_powers=True)
         return CodedRules.of(lowered, prompts.vocabulary, setting, self.dtype)
 
+    @cached_property
+    def rules_in_one_period(self) -> CodedRules | None:
+        """The same, where tables that repeat along a sum read it in its first period; else None."""
+        return None if self.coded_rules is None else self.coded_rules.in_one_period()
+
     @property
     def coded_stages(self) -> tuple[Stage, ...]:
         """The trees as written and after all passes, where everything is stored in bits."""
-        return (*self.lowered_for_bits, *(self.coded_rules.stages if self.coded_rules else ()))
+        return self._stages_of(self.coded_rules)
+
+    @property
+    def stages_in_one_period(self) -> tuple[Stage, ...]:
+        """The same, where tables that repeat along a sum read it in its first period."""
+        return self._stages_of(self.rules_in_one_period)
+
+    def _stages_of(self, rules: CodedRules | None) -> tuple[Stage, ...]:
+        return (*self.lowered_for_bits, *(rules.stages if rules else ()))
 
     @cache  # noqa: B019 - of a program that is being compiled
     def coded(
-        self, *, direct: bool, sure: bool, short: bool, by_parts: bool = False
+        self,
+        *,
+        direct: bool,
+        sure: bool,
+        short: bool,
+        by_parts: bool = False,
+        in_one_period: bool = False,
     ) -> Made | PrecisionError | None:
         """The circuits in which everything is stored in bits.
 
@@ -184,11 +203,12 @@ class Ruled:
             sure: whether what is only found by measuring is refused.
             short: whether a neuron is to take one hidden unit behind LayerNorm.
             by_parts: in a rotary model, whether neurons find positions by a part of the attention.
+            in_one_period: whether tables that repeat along a sum read it in its first period.
 
         Returns:
             None where that is no way; where the dtype does not distinguish what it must, what is wrong.
         """
-        rules = self.coded_rules
+        rules = self.rules_in_one_period if in_one_period else self.coded_rules
         if rules is None or (direct and not rules.ends_alone):
             return None
         is_mixed = self.has_norm or not Precision(self.dtype).is_wide
