@@ -87,13 +87,38 @@ class Part:
         parts = np.split(rows, np.flatnonzero(np.diff(self.chosen[rows])) + 1)
         return [(self.sets[self.chosen[part[0]] - len(self.table)], part) for part in parts]
 
-    def ends(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> _Ends:
+    def ends(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> Ends | Flat:
         """What weighted sums may be, as for `product`."""
-        made = None if key in self.read else weight()
-        if made is None or (key is not None and len(self.table) * made.shape[1] <= KEPT_UP_TO):
-            return _Ends(self, self.product(weight, key, columns), key, columns)
-        used = self._used()
-        return _Ends(used, used.product(weight, None, columns), None, columns)
+        if key not in self.read:
+            made = weight()
+            shares = self._shares(made, key)
+            if shares is not None:
+                total = self.read.setdefault("sum", self.table.sum(axis=1)[:, None])
+                sums = Ends(self, total, "sum", None)
+                return Flat(sums, shares if columns is None else shares[columns])
+            if key is None or len(self.table) * made.shape[1] > KEPT_UP_TO:
+                used = self._used()
+                return Ends(used, used.product(lambda: made, None, columns), None, columns)
+        return Ends(self, self.product(weight, key, columns), key, columns)
+
+    def _shares(self, weight: Array, key: Hashable) -> Array | None:
+        """What each weighted sum is for a vector whose numbers have the sum 1, if that decides it: [out].
+
+        A weighted sum of numbers that is read about their mean has one weight for all dimensions that
+        nobody reads otherwise.
+        """
+        if ("shares", key) in self.read:
+            return self.read[("shares", key)]
+        live = self.read.setdefault("live", np.flatnonzero(self.table.any(axis=0)))
+        if not len(live):
+            found = np.zeros(weight.shape[1])
+        else:
+            found = weight[live[0]]
+            if not (weight[live[-1]] == found).all() or not (weight[live] == found).all():
+                found = None
+        if key is not None:
+            self.read[("shares", key)] = found
+        return found
 
     def _used(self) -> Part:
         """The same rows, of a table that only has the alternatives that one of them allows."""
@@ -109,7 +134,7 @@ class Part:
     def box(self) -> Range:
         """The least and the largest number of each dimension: [row, dimension] each."""
         self.read.setdefault("table", self.table)
-        found = _Ends(self, self.table, "table", None)
+        found = Ends(self, self.table, "table", None)
         return found.least, found.most
 
     def squares(self, fixed: Array) -> Range:
@@ -149,7 +174,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class _Ends:
+class Ends:
     """The least and the largest of some values of the alternatives that each row allows.
 
     The largest value of a set is the first in the order of all values that is one of the set. If a set
@@ -166,6 +191,11 @@ class _Ends:
     values: Array
     key: Hashable
     columns: Ids | None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether all surely are 0."""
+        return False
 
     @property
     def least(self) -> Array:
@@ -221,3 +251,31 @@ class _Ends:
             self.part.read[key] = np.take_along_axis(some, order, axis=1).astype(np.int32)
         found: Ids = self.part.read[key]
         return found if self.columns is None else found[self.columns]
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """The same of values that are multiples of one number of each alternative.
+
+    Args:
+        sums: what this number may be: [row, 1].
+        shares: the multiples: [out].
+    """
+
+    sums: Ends
+    shares: Array
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether all surely are 0."""
+        return not self.shares.any() or not self.sums.values.any()
+
+    @property
+    def least(self) -> Array:
+        """[row, out]."""
+        return np.minimum(self.sums.least * self.shares, self.sums.most * self.shares)
+
+    @property
+    def most(self) -> Array:
+        """[row, out]."""
+        return np.maximum(self.sums.least * self.shares, self.sums.most * self.shares)

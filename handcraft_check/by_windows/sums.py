@@ -62,15 +62,18 @@ class Sums:
         high = low.copy()
         for part in self.parts:
             ends = part.ends(weight, key, columns)
-            low += ends.least
-            high += ends.most
+            if not ends.is_nothing:
+                low += ends.least
+                high += ends.most
         return low, high
 
     def most(self, weight: Make, key: Hashable) -> Array:
         """The largest of these: [row, out]."""
         found = self._known_sum(weight, None)
         for part in self.parts:
-            found += part.ends(weight, key).most
+            ends = part.ends(weight, key)
+            if not ends.is_nothing:
+                found += ends.most
         return found
 
     def _known_sum(self, weight: Make, columns: Ids | None) -> Array:
