@@ -101,14 +101,31 @@ class Part:
                 return Ends(used, used.product(lambda: made, None, columns), None, columns)
         return Ends(self, self.product(weight, key, columns), key, columns)
 
+    def ends_of_each(self, weight: Array) -> Range:
+        """The least and the largest weighted sum where each row has weights of its own: [row] each.
+
+        Args:
+            weight: [row, dimension].
+        """
+        low = np.einsum("rd,rd->r", self.table[np.minimum(self.chosen, len(self.table) - 1)], weight)
+        high = low.copy()
+        for alternatives, rows in self.several:
+            step = max(1, KEPT_UP_TO // len(alternatives))
+            for start in range(0, len(rows), step):
+                some = rows[start : start + step]
+                values = weight[some] @ self.table[alternatives].T
+                low[some], high[some] = values.min(axis=1), values.max(axis=1)
+        return low, high
+
     def _shares(self, weight: Array, key: Hashable) -> Array | None:
-        """What each weighted sum is for a vector whose numbers have the sum 1, if that decides it: [out].
+        """What each weighted sum is of a vector with the sum 1, if that decides it: [out].
 
         A weighted sum of numbers that is read about their mean has one weight for all dimensions that
         nobody reads otherwise.
         """
         if ("shares", key) in self.read:
-            return self.read[("shares", key)]
+            known: Array | None = self.read["shares", key]
+            return known
         live = self.read.setdefault("live", np.flatnonzero(self.table.any(axis=0)))
         if not len(live):
             found = np.zeros(weight.shape[1])
@@ -117,7 +134,7 @@ class Part:
             if not (weight[live[-1]] == found).all() or not (weight[live] == found).all():
                 found = None
         if key is not None:
-            self.read[("shares", key)] = found
+            self.read["shares", key] = found
         return found
 
     def _used(self) -> Part:
