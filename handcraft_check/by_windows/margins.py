@@ -41,7 +41,7 @@ def margins_of_logits(logits: Bounded, answers: Ids, token_ids: Ids) -> Array:
     others = logits.center + logits.error
     others[rows, ids] = -np.inf
     found = np.where(answers >= 0, own - others.max(axis=1), -np.inf)
-    return np.asarray(np.nan_to_num(found, nan=-np.inf))
+    return _or_nothing(found)
 
 
 def margins_of_sums(
@@ -144,7 +144,7 @@ class _Logits:
     def roughly(self) -> Array:
         """How far the right logit surely is above all others: [row]."""
         found = self.own.center - self.own.error - self._highest(self.nearest)
-        return np.nan_to_num(found, nan=-np.inf, posinf=np.inf)
+        return _or_nothing(found)
 
     @cached_property
     def reach(self) -> Array:
@@ -175,7 +175,7 @@ class _Logits:
         some, ids = np.nonzero(is_near & ~is_many[:, None])
         for step in in_steps(len(some), max(1, CELLS // self.x.linear.shape[1])):
             np.minimum.at(found, some[step], self._apart(rows[some[step]], ids[step]))
-        return np.nan_to_num(found, nan=-np.inf, posinf=np.inf)
+        return _or_nothing(found)
 
     def _apart(self, rows: Ids, ids: Ids) -> Array:
         """How far the right logit of rows surely is above one other logit each: [pair]."""
@@ -198,3 +198,8 @@ class _Logits:
         magnitude = (self.x.magnitude[rows] * np.abs(matrix.weight.T[ids])).sum(axis=1)
         magnitude += np.abs(matrix.bias[ids])
         return product_error(magnitude, matrix.terms[ids], None, matrix.is_exact[ids])
+
+
+def _or_nothing(margins: Array) -> Array:
+    """-inf, below which every margin is, in place of NaN."""
+    return np.where(np.isnan(margins), -np.inf, margins)
