@@ -46,8 +46,16 @@ def test_the_margin_of_every_alternative(rng, width, with_spans, few):
         patch.setattr(margins, "CELLS", int(rng.integers(1, 100)))
         found = margins_of_sums(x, matrix, answers, token_ids, np.inf)
         others = margins_of_sums(x, matrix, answers, token_ids, 1.0)
+        logits = margins._Logits(x, matrix, token_ids[answers])
+        enough = logits.reach * rng.choice([-1e6, 0.5, 1, 2, np.inf])  # none, some or all are near
+        closely = logits.closely(np.arange(count), np.where(np.isnan(enough), 0.0, enough))
+        alone = [np.where(answers < 0, -np.inf, each) for each in (logits.roughly, closely)]
+    for token, others_of_it in enumerate(logits.others.T):
+        most = logits._highest(others_of_it)
+        assert ((most == -np.inf) == (logits.ids == token)).all()
+        assert (run[:, token].max() <= most[logits.ids != token]).all()
     apart = margins_of_logits(x.read(matrix)[0], answers, token_ids)
-    for bounds in (found, others, apart):
+    for bounds in (found, others, apart, *alone):
         for answer, margin in zip(answers, bounds, strict=True):
             if answer < 0:
                 assert margin == -np.inf
