@@ -6,7 +6,7 @@ import float32_steps as steps
 import numpy as np
 import pytest
 from drawn_sums import EPSILON, drawn, drawn_with_spans, in_float32, seeds
-from float32_steps import boxes
+from float32_steps import F, boxes
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ from handcraft_check.by_windows import margins
 from handcraft_check.by_windows.margins import margins_of_logits, margins_of_sums
 from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.rms_norm_of_sums import rms_norm_of_sums
-from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums
+from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums, sums_not_normed
 from handcraft_check.layers.layer_norm import Matrix
 
 
@@ -32,13 +32,14 @@ def test_the_margin_of_every_alternative(rng, width, with_spans, few):
     size = int(rng.integers(2, 9))
     matrix = Matrix(boxes(rng, width, size, most=3).center, boxes(rng, 1, size).center[0])
     if rng.random() < 0.5:  # one logit far above all others
-        matrix.bias[rng.integers(size)] = matrix.bias.max() + 2.0 ** rng.integers(12)
+        matrix.bias[rng.integers(size)] = F(matrix.bias.max() + 2.0 ** rng.integers(12))
     count = int(rng.integers(1, 12))
-    normed = layer_norm_of_sums(sums, gain, bias, EPSILON)
+    has_norm = rng.random() < 0.5
+    normed = layer_norm_of_sums(sums, gain, bias, EPSILON) if has_norm else sums_not_normed(sums)
     x = normed.rows(np.zeros(count, dtype=np.int64))
     token_ids = rng.permutation(size)
     answers = rng.choice([-1, int(rng.integers(size)), *range(size)], size=count)
-    run = steps.layer_norm(rng, rows, gain, bias, EPSILON)
+    run = steps.layer_norm(rng, rows, gain, bias, EPSILON) if has_norm else rows
     run = steps.product(rng, run, matrix.weight, matrix.bias).astype(float)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(margins, "FEW", few)
