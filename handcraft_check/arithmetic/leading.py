@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import UNIT
-from handcraft_check.arithmetic.stream import Readers, Stream
+from handcraft_check.arithmetic.stream import Readers, ReadersOfEach, Stream
 
 Ids = npt.NDArray[np.int64]
 
@@ -98,7 +98,13 @@ class Leading:
         )
 
     def spread(
-        self, linear: Array, half: Array, factor: Array, steepest: Array, box: Array, readers: Readers
+        self,
+        linear: Array,
+        half: Array,
+        factor: Array,
+        steepest: Array,
+        box: Array,
+        readers: Readers | ReadersOfEach,
     ) -> Array:
         """How far weighted sums behind LayerNorm can be off by errors of the stream and of the scale.
 
@@ -115,12 +121,11 @@ class Leading:
         """
         is_known = self.scale < np.inf
         found = np.where(is_known, self.scale, 0.0)[:, None] * (np.abs(linear) + half)
-        found += steepest[:, None] * (box @ readers.size + self.others @ readers.along)
+        found += steepest[:, None] * (readers.of_boxes(box) + readers.of_radii(self.others))
         more = (steepest - factor)[:, None]
         for place in range(self.which.shape[1]):
             radius, slope = self.radii[:, place, None], self.slopes[:, place, None]
-            which = self.which[:, place]
-            signed, size = readers.signed[which], readers.along[which]
+            signed, size = readers.of_directions(self.which[:, place])
             slack = factor[:, None] * (size - np.abs(signed))
             off = np.abs(factor[:, None] * signed - slope * linear) + np.abs(slope) * half
             found += radius * (off + slack + more * size + SLACK * np.abs(slope * linear))

@@ -22,6 +22,7 @@ from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import TINY, UNIT, Bounded
 
 Flags = npt.NDArray[np.bool_]
+Ids = npt.NDArray[np.int64]
 
 PRODUCT_SLACK = 1e-12
 """More than float64 can be off, relatively to the size of all terms, in a product of two matrices."""
@@ -135,6 +136,64 @@ class Readers:
         size, signed = np.abs(weight), along.rows @ weight
         return cls(size, np.abs(signed) + PRODUCT_SLACK * (along.size @ size), signed, weight)
 
+    def of_boxes(self, box: Array) -> Array:
+        """How far errors of single dimensions move the sums: [row, dimension] -> [row, out]."""
+        return np.asarray(box @ self.size)
+
+    def of_radii(self, radii: Array) -> Array:
+        """How far errors along directions move the sums: [row, direction] -> [row, out]."""
+        return np.asarray(radii @ self.along)
+
+    def of_vectors(self, vectors: Array) -> Array:
+        """How far one vector of each row moves the sums: [row, dimension] -> [row, out]."""
+        slack = np.abs(vectors).max(axis=1, initial=0.0)[:, None] * self.size.sum(axis=0)
+        return np.asarray(np.abs(vectors @ self.weight) + PRODUCT_SLACK * slack)
+
+    def of_directions(self, which: Ids) -> tuple[Array, Array]:
+        """`signed` and `along` of one direction of each row: [row, out] each."""
+        return self.signed[which], self.along[which]
+
+
+@dataclass(frozen=True, eq=False)
+class ReadersOfEach:
+    """One weighted sum of each row, with weights of its own; as `Readers` with one column.
+
+    Args:
+        size: the absolute weights: [row, dimension].
+        along: as in `Readers`: [row, direction].
+        signed: the same.
+        weight: [row, dimension].
+    """
+
+    size: Array
+    along: Array
+    signed: Array
+    weight: Array
+
+    @classmethod
+    def of(cls, weight: Array, along: Along) -> ReadersOfEach:
+        """Of weights: [row, dimension]."""
+        size, signed = np.abs(weight), weight @ along.rows.T
+        return cls(size, np.abs(signed) + PRODUCT_SLACK * (size @ along.size.T), signed, weight)
+
+    def of_boxes(self, box: Array) -> Array:
+        """As in `Readers`: [row, dimension] -> [row, 1]."""
+        return np.asarray((box * self.size).sum(axis=1)[:, None])
+
+    def of_radii(self, radii: Array) -> Array:
+        """As in `Readers`: [row, direction] -> [row, 1]."""
+        return np.asarray((radii * self.along).sum(axis=1)[:, None])
+
+    def of_vectors(self, vectors: Array) -> Array:
+        """As in `Readers`: [row, dimension] -> [row, 1]."""
+        slack = (np.abs(vectors) * self.size).sum(axis=1)
+        return np.asarray(np.abs((vectors * self.weight).sum(axis=1)) + PRODUCT_SLACK * slack)[:, None]
+
+    def of_directions(self, which: Ids) -> tuple[Array, Array]:
+        """As in `Readers`: [row, 1] each."""
+        rows = np.arange(len(which))
+        return self.signed[rows, which][:, None], self.along[rows, which][:, None]
+
 
 @dataclass(frozen=True, eq=False)
 class Stream:
@@ -171,10 +230,10 @@ class Stream:
         """All that is known of each row."""
         return self.center, self.error, self.box, self.radii
 
-    def spread(self, readers: Readers) -> Array:
+    def spread(self, readers: Readers | ReadersOfEach) -> Array:
         """How far weighted sums of dimensions can be off: [row, out]."""
-        whole = self.error @ readers.size
-        return np.minimum(whole, self.box @ readers.size + self.radii @ readers.along)
+        whole = readers.of_boxes(self.error)
+        return np.minimum(whole, readers.of_boxes(self.box) + readers.of_radii(self.radii))
 
     def spread_of_each(self, weight: Array) -> Array:
         """How far a weighted sum can be off where each row has weights of its own: [row].
@@ -182,10 +241,7 @@ class Stream:
         Args:
             weight: [row, dimension].
         """
-        size = np.abs(weight)
-        whole, apart = (self.error * size).sum(axis=1), (self.box * size).sum(axis=1)
-        along = np.abs(weight @ self.along.rows.T) + PRODUCT_SLACK * (size @ self.along.size.T)
-        return np.asarray(np.minimum(whole, apart + (self.radii * along).sum(axis=1)))
+        return np.asarray(self.spread(ReadersOfEach.of(weight, self.along))[:, 0])
 
     def rounded_to(self, to: Bounded, is_written: Flags) -> Stream:
         """This stream, which is a sum, behind the rounding of the addition.

@@ -116,6 +116,6 @@ def _written_by_one(one: Open, down: Matrix) -> tuple[Array, Array, Array]:
     """
     weight, read = down.weight[one.units], one.read
     size = (np.abs(read.center) + read.error)[:, None] * np.abs(weight)
-    terms = (weight != 0) + (down.bias != 0)
+    terms = (weight != 0) + 1.0 * (down.bias != 0)
     rounding = product_error(size + np.abs(down.bias), terms, None, down.is_exact)
     return read.center[:, None] * weight + down.bias, read.error[:, None] * weight, rounding

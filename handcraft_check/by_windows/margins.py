@@ -1,60 +1,205 @@
-"""How far the right logit is above all others, for sums of alternatives."""
+"""How far the right logit is above all others, for sums of alternatives.
+
+Of thousands of logits few come near the right one. All others are bounded together, and these one by
+one, as the difference of two logits: what both are off by cancels there.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from handcraft_check.arithmetic.regime import Array
-from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.arithmetic.rounding import Bounded, product_error
+from handcraft_check.arithmetic.stream import PRODUCT_SLACK
+from handcraft_check.by_windows.cases import in_steps
 from handcraft_check.by_windows.sums import NormedSums
-from handcraft_check.layers.layer_norm import Ids
-from handcraft_check.layers.model import Model
+from handcraft_check.layers.layer_norm import Ids, Matrix
 
-ALIKE = 4
-"""Where nothing is shown yet, differences are bounded if so many cases have one answer."""
+ROWS = 256
+"""So many rows are looked at more closely at once; the least margin of them saves others."""
+
+FEW = 32
+"""Rows with more logits that may be near are looked at together, if they have one answer."""
+
+CELLS = 1 << 22
+"""How many numbers an array may have that is made in one piece."""
+
+
+def margins_of_logits(logits: Bounded, answers: Ids, token_ids: Ids) -> Array:
+    """How far the right logit surely is above all others: [row]; -inf where none is known.
+
+    Args:
+        logits: what is known of each on its own: [row, vocab_size].
+        answers: the places in the vocabulary of the right tokens; -1 where they are not known: [row].
+        token_ids: the id of each token of the vocabulary.
+    """
+    rows, ids = np.arange(len(answers)), token_ids[answers]
+    own = logits.center[rows, ids] - logits.error[rows, ids]
+    others = logits.center + logits.error
+    others[rows, ids] = -np.inf
+    found = np.where(answers >= 0, own - others.max(axis=1), -np.inf)
+    return _or_nothing(found)
 
 
 def margins_of_sums(
-    model: Model, x: NormedSums, logits: Bounded, answers: Ids, token_ids: Ids, least: float
+    x: NormedSums, unembedding: Matrix, answers: Ids, token_ids: Ids, least: float
 ) -> Array:
-    """How far the right logit of each row surely is above all others: [row]; -inf where none is known.
+    """The same, where logits are what a matrix in float32 reads of sums.
 
-    Each logit is known on its own. Errors of both cancel where their difference is bounded as one sum
-    that is read of the stream. That is done for the smallest margins, from the least on, until those
-    that are left are above one that was found in this way: it does not change the least of all.
+    The smallest margins are looked at more closely, from the least on, until those that are left are
+    above one that was found in this way: the least of all is then found closely.
 
     Args:
-        model: the model.
         x: the last stream, normalized.
-        logits: what is known of each logit on its own: [row, vocab_size].
+        unembedding: reads it.
         answers: the places in the vocabulary of the right tokens; -1 where they are not known: [row].
         token_ids: the id of each token of the vocabulary.
         least: one of the margins that were found before; infinite for none.
     """
-    found = np.full(len(answers), -np.inf)
-    rows = np.flatnonzero(answers >= 0)
-    places, ids = np.arange(len(rows)), token_ids[answers[rows]]
-    center, error = logits.center[rows], logits.error[rows]
-    between = center[places, ids][:, None] - center
-    apart = between - error[places, ids][:, None] - error
-    for each in (between, apart):
-        each[places, ids] = np.inf
-    weakest = np.nan_to_num(apart.min(axis=1, initial=np.inf), nan=-np.inf, posinf=np.inf)
-    found[rows] = weakest
-    if model.regime.is_half:
-        return found
-    order = np.argsort(weakest, kind="stable")
-    for token in dict.fromkeys(ids[order].tolist()):
-        some = np.flatnonzero((ids == token) & (weakest <= least))
-        if not len(some):
-            break
-        if weakest[some].max() <= 0 and len(some) < ALIKE:
-            continue
-        reachable = np.maximum(between[some].min(axis=1), 0.0)
-        others = np.flatnonzero((apart[some] <= reachable[:, None]).any(axis=0))
-        read = model.difference_read(x.rows(rows[some]), token, others)
-        both = apart[some]
-        both[:, others] = np.fmax(both[:, others], read.center - read.error)
-        weakest[some] = found[rows[some]] = np.nan_to_num(both.min(axis=1), nan=-np.inf)
-        least = min([least, *weakest[some][weakest[some] > 0].tolist()])
+    found, rows = np.full(len(answers), -np.inf), np.flatnonzero(answers >= 0)
+    logits = _Logits(x.rows(rows), unembedding, token_ids[answers[rows]])
+    margins = logits.roughly
+    order = np.argsort(margins, kind="stable")
+    for places in in_steps(len(order), ROWS):
+        some = order[places]
+        some = some[(margins[some] <= least) & (logits.reach[some] > 0)]
+        if len(some):
+            margins[some] = logits.closely(some, np.minimum(logits.reach[some], least))
+            least = min([least, *margins[some][margins[some] > 0].tolist()])
+    found[rows] = margins
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Logits:
+    """The right logit of each row, and all others.
+
+    Args:
+        x: what is read.
+        matrix: reads it.
+        ids: the right ones: [row].
+    """
+
+    x: NormedSums
+    matrix: Matrix
+    ids: Ids
+
+    @cached_property
+    def own(self) -> Bounded:
+        """The right logit: [row]."""
+        found = self.x.read_of_each(self.matrix.weight.T[self.ids])
+        error = found.error + self._rounding(np.arange(len(self.ids)), self.ids)
+        return Bounded(found.center + self.matrix.bias[self.ids], error)
+
+    @cached_property
+    def others(self) -> Array:
+        """The most that each other logit is among alternatives, without errors: [row, vocab_size]."""
+        weight = self.matrix.weight
+        found = self.x.sums.most(lambda: self.x.behind(weight), self.matrix)
+        found *= self.x.factor[:, None]
+        found += self._constant
+        found[np.arange(len(self.ids)), self.ids] = -np.inf
+        return found
+
+    @cached_property
+    def _constant(self) -> Array:
+        """What is added behind the scale: [vocab_size]."""
+        return np.asarray(self.x.bias @ self.matrix.weight + self.matrix.bias)
+
+    @cached_property
+    def error(self) -> Array:
+        """More than any logit can be above `others`, but for the error of the scale: [row].
+
+        Each weight is at most the largest of its dimension, and no term is less for larger weights.
+        """
+        x, weight = self.x, self.matrix.weight
+        size, mean = np.abs(weight).max(axis=1), np.abs(x.gain @ weight).max()
+        behind = np.abs(x.gain) * size + (mean / x.width if x.is_centred else 0.0)
+        found = x.rest @ size + x.drift * mean
+        found += x.factor * (1 + x.scale) * (x.stream.error @ behind)
+        found += PRODUCT_SLACK * x.factor * (x.sums.size @ behind)
+        magnitude = x.magnitude @ size + np.abs(self.matrix.bias).max()
+        return np.asarray(found + product_error(magnitude, self.matrix.terms.max()))
+
+    def _highest(self, others: Array) -> Array:
+        """The most that the largest of others is, from what it is without errors: [row].
+
+        A sum v behind the scale is at most v + s |v|, where s is the error of the scale. For s < 1 that
+        grows with v.
+        """
+        size = np.abs(others) + np.abs(self._constant).max()
+        is_known = (others > -np.inf) & (self.x.scale < 1)
+        found = np.where(is_known, others, 0.0) + self.x.scale * np.where(is_known, size, 0.0)
+        return np.where(others == -np.inf, -np.inf, np.where(is_known, found + self.error, np.inf))
+
+    @cached_property
+    def nearest(self) -> Array:
+        """The largest of `others`: [row]."""
+        return np.asarray(self.others.max(axis=1, initial=-np.inf))
+
+    @cached_property
+    def roughly(self) -> Array:
+        """How far the right logit surely is above all others: [row]."""
+        found = self.own.center - self.own.error - self._highest(self.nearest)
+        return _or_nothing(found)
+
+    @cached_property
+    def reach(self) -> Array:
+        """About how far it may be above all others: [row]."""
+        return np.asarray(self.own.center + self.own.error - self.nearest)
+
+    def closely(self, rows: Ids, enough: Array) -> Array:
+        """The same of some rows, from the differences to those that may be near.
+
+        Args:
+            rows: these.
+            enough: others are near that are not shown to be further away: [row].
+        """
+        own = (self.own.center - self.own.error)[rows]
+        scale, size = self.x.scale[rows], np.abs(self._constant).max()
+        least = own - enough - self.error[rows] - scale * size  # v + s |v| is that or more
+        others = self.others[rows]
+        is_near = others >= (least / (1 + scale * np.sign(least)))[:, None]
+        others[is_near] = -np.inf
+        far = np.full(len(self.ids), -np.inf)
+        far[rows] = others.max(axis=1, initial=-np.inf)
+        found = own - self._highest(far)[rows]
+        is_many = is_near.sum(axis=1) > FEW
+        for token in np.unique(self.ids[rows[is_many]]).tolist():
+            some = np.flatnonzero(is_many & (self.ids[rows] == token))
+            ids = np.flatnonzero(is_near[some].any(axis=0))
+            found[some] = np.minimum(found[some], self._apart_from(token, rows[some], ids))
+        some, ids = np.nonzero(is_near & ~is_many[:, None])
+        for step in in_steps(len(some), max(1, CELLS // self.x.linear.shape[1])):
+            np.minimum.at(found, some[step], self._apart(rows[some[step]], ids[step]))
+        return _or_nothing(found)
+
+    def _apart(self, rows: Ids, ids: Ids) -> Array:
+        """How far the right logit of rows surely is above one other logit each: [pair]."""
+        right, columns = self.ids[rows], self.matrix.weight.T
+        found = self.x.rows(rows).read_of_each(columns[right] - columns[ids])
+        error = found.error + self._rounding(rows, right) + self._rounding(rows, ids)
+        return found.center + self.matrix.bias[right] - self.matrix.bias[ids] - error
+
+    def _apart_from(self, token: int, rows: Ids, ids: Ids) -> Array:
+        """How far one logit surely is above some others: [row]."""
+        x, both = self.x.rows(rows), self.matrix.of_columns(np.append(ids, token))
+        apart = Matrix(both.weight[:, -1:] - both.weight[:, :-1], both.bias[-1] - both.bias[:-1])
+        found, rounding = x.read(apart, keeps=False)[0], both.product_error(x.magnitude)
+        error = found.error + rounding[:, :-1] + rounding[:, -1:]
+        return np.asarray((found.center - error).min(axis=1))
+
+    def _rounding(self, rows: Ids, ids: Ids) -> Array:
+        """How far a logit can be from the exact sum: [pair]."""
+        matrix = self.matrix
+        magnitude = (self.x.magnitude[rows] * np.abs(matrix.weight.T[ids])).sum(axis=1)
+        magnitude += np.abs(matrix.bias[ids])
+        return product_error(magnitude, matrix.terms[ids], None, matrix.is_exact[ids])
+
+
+def _or_nothing(margins: Array) -> Array:
+    """-inf, below which every margin is, in place of NaN."""
+    return np.where(np.isnan(margins), -np.inf, margins)

@@ -151,6 +151,11 @@ def codes_by_set(seen: Seen, codes: Ids, common: int, others: Ids) -> tuple[Ids,
         The sets where it may have another value, the kinds of sets of numbers, and which of these each
         of the sets has.
     """
+    if len(others) == 1:
+        token = int(others[0])
+        found = seen.holders[seen.firsts[token] : seen.firsts[token + 1]]
+        values = [codes[others], np.array([codes[token], common])]
+        return found, values, (seen.sizes[found] > 1).astype(np.int64)
     width = int(codes.max()) + 1
     places, sets = seen.holding(others)
     keys = np.unique(sets * width + codes[others[places]])

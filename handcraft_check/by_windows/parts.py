@@ -65,9 +65,12 @@ class Part:
         else:
             made = weight()
             if key is None or len(self.table) * made.shape[1] > KEPT_UP_TO:
-                return self.table @ (made if columns is None else made[:, columns])
-            found = self.read[key] = self.table @ made
+                return self._product(made if columns is None else made[:, columns])
+            found = self.read[key] = self._product(made)
         return found if columns is None else found[:, columns]
+
+    def _product(self, weight: Array) -> Array:
+        return np.asarray(self.live_table @ weight[self.live])
 
     @cached_property
     def lowest_bits(self) -> Ids:
@@ -87,13 +90,75 @@ class Part:
         parts = np.split(rows, np.flatnonzero(np.diff(self.chosen[rows])) + 1)
         return [(self.sets[self.chosen[part[0]] - len(self.table)], part) for part in parts]
 
-    def ends(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> _Ends:
+    def ends(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> Ends | Flat:
         """What weighted sums may be, as for `product`."""
-        made = None if key in self.read else weight()
-        if made is None or (key is not None and len(self.table) * made.shape[1] <= KEPT_UP_TO):
-            return _Ends(self, self.product(weight, key, columns), key, columns)
-        used = self._used()
-        return _Ends(used, used.product(weight, None, columns), None, columns)
+        if key not in self.read:
+            made = weight()
+            shares = self._shares(made, key)
+            if shares is not None:
+                return Flat(self.sums, shares if columns is None else shares[columns])
+            if key is None or len(self.table) * made.shape[1] > KEPT_UP_TO:
+                used = self._used()
+                return Ends(used, used.product(lambda: made, None, columns), None, columns)
+        return Ends(self, self.product(weight, key, columns), key, columns)
+
+    @property
+    def live(self) -> Ids:
+        """The dimensions that any alternative has."""
+        found: Ids = self.read.setdefault("live", np.flatnonzero(self.table.any(axis=0)))
+        return found
+
+    @property
+    def live_table(self) -> Array:
+        """The vectors in these dimensions: [alternative, live dimension]."""
+        if "live table" not in self.read:
+            self.read["live table"] = self.table[:, self.live]
+        return np.asarray(self.read["live table"])
+
+    @property
+    def sums(self) -> Ends:
+        """What the sum of all dimensions may be."""
+        return Ends(self, self.read.setdefault("sum", self.table.sum(axis=1)[:, None]), "sum", None)
+
+    def ends_of_each(self, weight: Array) -> Range:
+        """The least and the largest weighted sum where each row has weights of its own: [row] each.
+
+        Args:
+            weight: [row, dimension].
+        """
+        weight = weight[:, self.live]
+        if not weight.size or (weight == weight[:, :1]).all():
+            ends = Flat(self.sums, np.ones(1))
+            factor = weight[:, :1] if weight.size else 0.0
+            both = ends.least * factor, ends.most * factor
+            return np.minimum(*both)[:, 0], np.maximum(*both)[:, 0]
+        table = self.live_table
+        low = np.einsum("rd,rd->r", table[np.minimum(self.chosen, len(table) - 1)], weight)
+        high = low.copy()
+        for alternatives, rows in self.several:
+            step = max(1, KEPT_UP_TO // len(alternatives))
+            for start in range(0, len(rows), step):
+                some = rows[start : start + step]
+                values = weight[some] @ table[alternatives].T
+                low[some], high[some] = values.min(axis=1), values.max(axis=1)
+        return low, high
+
+    def _shares(self, weight: Array, key: Hashable) -> Array | None:
+        """What each weighted sum is of a vector with the sum 1, if that decides it: [out].
+
+        A weighted sum of numbers that is read about their mean has one weight for all dimensions that
+        nobody reads otherwise.
+        """
+        if ("shares", key) in self.read:
+            known: Array | None = self.read["shares", key]
+            return known
+        live = self.live
+        first = weight[live[0]] if len(live) else np.zeros(weight.shape[1])
+        is_one = (weight[live[-1:]] == first).all() and (weight[live] == first).all()
+        found = first if is_one else None
+        if key is not None:
+            self.read["shares", key] = found
+        return found
 
     def _used(self) -> Part:
         """The same rows, of a table that only has the alternatives that one of them allows."""
@@ -108,9 +173,14 @@ class Part:
     @cached_property
     def box(self) -> Range:
         """The least and the largest number of each dimension: [row, dimension] each."""
-        self.read.setdefault("table", self.table)
-        found = _Ends(self, self.table, "table", None)
-        return found.least, found.most
+        ends, low = Ends(self, self.live_table, "live table", None), np.zeros(self._shape)
+        high = low.copy()
+        low[:, self.live], high[:, self.live] = ends.least, ends.most
+        return low, high
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return len(self.chosen), self.table.shape[1]
 
     def squares(self, fixed: Array) -> Range:
         """The least and the largest square of how far an alternative is from the middle of the box.
@@ -127,17 +197,17 @@ class Part:
         low, high = np.zeros((2, len(fixed)))
         lengths = self.read.setdefault("squares", np.square(self.table).sum(axis=1))
         middle, run = (self.box[0] + self.box[1]) / 2, self.run or len(self.table)
-        apart, own = fixed - middle, (middle * (middle - 2 * fixed)).sum(axis=1)
+        apart, own = (fixed - middle)[:, self.live], (middle * (middle - 2 * fixed)).sum(axis=1)
         waiting: dict[int, list[tuple[Ids, int]]] = {}
         for alternatives, rows in self.several:
             first = int(alternatives[0]) // run * run
             if 2 * len(alternatives) > run:
                 waiting.setdefault(first, []).extend((alternatives, row) for row in rows.tolist())
                 continue
-            each = lengths[alternatives] + 2 * apart[rows] @ self.table[alternatives].T
+            each = lengths[alternatives] + 2 * apart[rows] @ self.live_table[alternatives].T
             low[rows], high[rows] = each.min(axis=1), each.max(axis=1)
         for first, large in waiting.items():
-            of_run, squares = self.table[first : first + run].T, lengths[first : first + run]
+            of_run, squares = self.live_table[first : first + run].T, lengths[first : first + run]
             for start in range(0, len(large), RANKED):
                 some = large[start : start + RANKED]
                 every = squares + 2 * apart[[row for _, row in some]] @ of_run
@@ -149,7 +219,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class _Ends:
+class Ends:
     """The least and the largest of some values of the alternatives that each row allows.
 
     The largest value of a set is the first in the order of all values that is one of the set. If a set
@@ -166,6 +236,11 @@ class _Ends:
     values: Array
     key: Hashable
     columns: Ids | None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether all surely are 0."""
+        return False
 
     @property
     def least(self) -> Array:
@@ -221,3 +296,31 @@ class _Ends:
             self.part.read[key] = np.take_along_axis(some, order, axis=1).astype(np.int32)
         found: Ids = self.part.read[key]
         return found if self.columns is None else found[self.columns]
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """The same of values that are multiples of one number of each alternative.
+
+    Args:
+        sums: what this number may be: [row, 1].
+        shares: the multiples: [out].
+    """
+
+    sums: Ends
+    shares: Array
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether all surely are 0."""
+        return not self.shares.any() or not self.sums.values.any()
+
+    @property
+    def least(self) -> Array:
+        """[row, out]."""
+        return np.minimum(self.sums.least * self.shares, self.sums.most * self.shares)
+
+    @property
+    def most(self) -> Array:
+        """[row, out]."""
+        return np.maximum(self.sums.least * self.shares, self.sums.most * self.shares)

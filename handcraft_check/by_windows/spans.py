@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from handcraft_check.arithmetic.regime import Array
-from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Along, Readers, Stream
+from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Along, Readers, ReadersOfEach, Stream
 from handcraft_check.arithmetic.stream import joined as streams_joined
 
 MOST = 4
@@ -75,24 +75,15 @@ class Spanned(Stream):
         """How far all common errors of a row together can move each dimension: [row, dimension]."""
         return np.asarray(np.abs(self.spans).sum(axis=1))
 
-    def spread(self, readers: Readers) -> Array:
+    def spread(self, readers: Readers | ReadersOfEach) -> Array:
         """How far weighted sums of dimensions can be off: [row, out].
 
-        A common error moves a weighted sum by the sum along its direction. Of each of these, float64 is
-        off by at most `PRODUCT_SLACK` of its terms.
+        A common error moves a weighted sum by the sum along its direction.
         """
-        found = self.box @ readers.size
+        found = readers.of_boxes(self.box)
         for place in range(self.spans.shape[1]):
-            found += np.abs(self.spans[:, place] @ readers.weight)
-        slack = self.reach.max(axis=1, initial=0.0)[:, None] * readers.size.sum(axis=0)
-        return np.asarray(np.minimum(self.error @ readers.size, found + PRODUCT_SLACK * slack))
-
-    def spread_of_each(self, weight: Array) -> Array:
-        """How far a weighted sum can be off where each row has weights of its own: [row]."""
-        size = np.abs(weight)
-        along = np.abs(np.einsum("rkd,rd->rk", self.spans, weight)).sum(axis=1)
-        found = (self.box * size).sum(axis=1) + along + PRODUCT_SLACK * (self.reach * size).sum(axis=1)
-        return np.asarray(np.minimum((self.error * size).sum(axis=1), found))
+            found += readers.of_vectors(self.spans[:, place])
+        return np.asarray(np.minimum(readers.of_boxes(self.error), found))
 
     def tight(self) -> Spanned:
         """Where no common error reaches a dimension, both ways of knowing its error are one."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import LARGEST, TINY, UNIT, Bounded, mean_error
-from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Readers, Stream
+from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Readers, ReadersOfEach, Stream
 from handcraft_check.by_windows.parts import Make, Part, Range
 from handcraft_check.layers.layer_norm import Ids, Matrix, Normed
 
@@ -62,16 +62,29 @@ class Sums:
         high = low.copy()
         for part in self.parts:
             ends = part.ends(weight, key, columns)
-            low += ends.least
-            high += ends.most
+            if not ends.is_nothing:
+                low += ends.least
+                high += ends.most
         return low, high
 
     def most(self, weight: Make, key: Hashable) -> Array:
         """The largest of these: [row, out]."""
         found = self._known_sum(weight, None)
         for part in self.parts:
-            found += part.ends(weight, key).most
+            ends = part.ends(weight, key)
+            if not ends.is_nothing:
+                found += ends.most
         return found
+
+    def range_of_each(self, weight: Array) -> Range:
+        """One weighted sum of each row, without the error: [row, dimension] -> [row] each."""
+        low = (self.known * weight).sum(axis=1)
+        high = low.copy()
+        for part in self.parts:
+            least, most = part.ends_of_each(weight)
+            low += least
+            high += most
+        return low, high
 
     def _known_sum(self, weight: Make, columns: Ids | None) -> Array:
         """What is the same for all alternatives: [row, out]."""
@@ -173,24 +186,53 @@ class NormedSums(Normed):
         ends = self.sums.range_of(lambda: self.behind(matrix.weight), key, columns)
         matrix = matrix if columns is None else matrix.of_columns(columns)
         weight = self.behind(matrix.weight)
+        readers = Readers.of(weight, self.stream.along)
+        found, wide = self._read(ends, self._rounding(matrix.weight), readers)
+        own = matrix.product_error(self.magnitude)
+        own += PRODUCT_SLACK * self.factor[:, None] * readers.of_boxes(self.sums.size)
+        center = found.center + self.bias @ matrix.weight + matrix.bias
+        return Bounded(center, found.error + own), own + wide
+
+    def read_of_each(self, weight: Array) -> Bounded:
+        """One weighted sum of each row, as `read` has them, without the rounding of the sum: [row].
+
+        Args:
+            weight: [row, dimension].
+        """
+        behind = self.gain * weight
+        if self.is_centred:
+            behind -= behind.sum(axis=1)[:, None] / self.width
+        rounding = (self.rest * np.abs(weight)).sum(axis=1) + self.drift * np.abs(weight @ self.gain)
+        readers = ReadersOfEach.of(behind, self.stream.along)
+        low, high = self.sums.range_of_each(behind)
+        found, _ = self._read((low[:, None], high[:, None]), rounding[:, None], readers)
+        slack = PRODUCT_SLACK * self.factor[:, None] * readers.of_boxes(self.sums.size)
+        return Bounded(found.center[:, 0] + weight @ self.bias, (found.error + slack)[:, 0])
+
+    def _read(
+        self, ends: Range, rounding: Array, readers: Readers | ReadersOfEach
+    ) -> tuple[Bounded, Array]:
+        """What becomes of weighted sums behind the scale, and how far these are apart on their own.
+
+        Args:
+            ends: the least and the largest of each, at a deviation of 1: [row, out] each.
+            rounding: what rounding in LayerNorm moves them by, but for that of the scale: [row, out].
+            readers: what they make of errors of the stream.
+        """
         factor, scale = self.factor[:, None], self.scale[:, None]
         low, high = factor * ends[0], factor * ends[1]
         middle, half = (low + high) / 2, (high - low) / 2
         least = np.minimum(low - scale * np.abs(low), high - scale * np.abs(high))
         most = np.maximum(low + scale * np.abs(low), high + scale * np.abs(high))
-        readers = Readers.of(weight, self.stream.along)
-        center, error = (least + most) / 2, (most - least) / 2 + self._rounding(matrix.weight)
+        center, error = (least + most) / 2, (most - least) / 2 + rounding
         error += factor * (1 + scale) * self.stream.spread(readers)
         wide = half * (1 + scale) + np.abs(center - middle)
         if self.leading is not None:
-            about = self.least(np.full_like(error, np.inf), middle, half, matrix.weight, readers)
+            about = self.least(np.full_like(error, np.inf), middle, half, rounding, readers)
             is_nearer = about + half * (1 + scale) < error  # NaN stays
             center = np.where(is_nearer, middle, center)
             error = np.where(is_nearer, about + half * (1 + scale), error)
-        own = matrix.product_error(self.magnitude)
-        own += PRODUCT_SLACK * factor * (self.sums.size @ np.abs(weight))
-        center += self.bias @ matrix.weight + matrix.bias
-        return Bounded(center, error + own), own + wide
+        return Bounded(center, error), wide
 
     def not_below(self, matrix: Matrix, bound: float) -> tuple[Ids, Ids]:
         """The rows and columns of which a product with a matrix is not shown to be at most a bound.

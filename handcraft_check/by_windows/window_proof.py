@@ -20,7 +20,7 @@ from handcraft_check.by_cases.found import Found
 from handcraft_check.by_windows.cases import Cases, in_steps, joined
 from handcraft_check.by_windows.copies import copied
 from handcraft_check.by_windows.divided import apart
-from handcraft_check.by_windows.margins import margins_of_sums
+from handcraft_check.by_windows.margins import margins_of_logits, margins_of_sums
 from handcraft_check.by_windows.narrow import narrowed
 from handcraft_check.by_windows.rotary_windows import RotaryWindowModel, rotary_copies
 from handcraft_check.by_windows.sums import Sums
@@ -180,16 +180,17 @@ class _Kind:
         """What surely holds of the logits of some cases: margins and distances."""
         model = self.model.model
         last = model.normed_sums(x, model.ln_f)
-        logits = self.model.logits(last)
-
-        if not self.program.meaning.distributions:
+        if not self.program.meaning.distributions and not model.regime.is_half:
             least = self.judged.margins.min(initial=np.inf)
-            found = margins_of_sums(model, last, logits, answers, self.token_ids, least)
+            found = margins_of_sums(last, model.unembedding, answers, self.token_ids, least)
             return found, np.zeros(len(found))
+        logits = self.model.logits(last)
+        if not self.program.meaning.distributions:
+            return margins_of_logits(logits, answers, self.token_ids), np.zeros(len(answers))
 
         def differences(rows: Ids, token: int) -> Bounded:
             if not model.regime.is_half:
-                return model.difference_read(last.rows(rows), token, np.arange(logits.center.shape[1]))
+                return model.difference_read(last.rows(rows), token)
             some = logits[rows]
             error = some.error[:, token, None] + some.error
             return Bounded(some.center[:, token, None] - some.center, error)

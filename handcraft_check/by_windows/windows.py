@@ -163,14 +163,15 @@ class WindowMeaning:
         """
         kinds: dict[tuple[Any, ...], list[tuple[int, tuple[int, ...]]]] = {}
         columns = [*winners.tolist(), *(found.tolist() for found in self.aggregates.values())]
+        given = (self.at_positions[n] for n in self.exposed if self.meaning.nodes[n].op != "constant")
+        exposed = {tuple(map(repr, values)) for values in given}
         for position in range(self.length):
             atoms: dict[int, int] = {position: OWN}
             labels = [
                 -1 if column[position] < 0 else atoms.setdefault(column[position], len(atoms))
                 for column in columns
             ]
-            values = tuple(self.at_positions[node][position] for node in self.exposed)
-            key = (tuple(labels), tuple(map(repr, values)))
+            key = (tuple(labels), tuple(values[position] for values in exposed))
             kinds.setdefault(key, []).append((position, tuple(atoms)))
         found = []
         for (labels, _), members in kinds.items():

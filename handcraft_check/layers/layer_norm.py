@@ -22,7 +22,7 @@ from handcraft_check.arithmetic.rounding import (
     rounded,
     rounding_of,
 )
-from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Directions, Readers, Stream
+from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Directions, Readers, ReadersOfEach, Stream
 
 Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
@@ -203,7 +203,8 @@ class Normed:
         whole = self._beside(weight) + steepest[:, None] * self.stream.spread(readers)
         if self.leading is None:
             return whole
-        return self.least(whole, self.linear @ weight, self._half(weight), weight, readers)
+        rounding = self._rounding(weight)
+        return self.least(whole, self.linear @ weight, self._half(weight), rounding, readers)
 
     def spread_at_scale(self, matrix: Matrix) -> Array:
         """How far a product with a matrix can be off, but for its own rounding and the common scale.
@@ -215,21 +216,27 @@ class Normed:
         read = self.stream.spread(matrix.readers(self))
         return np.asarray(self._rounding(matrix.weight) + steepest[:, None] * read)
 
-    def least(self, whole: Array, linear: Array, half: Array, weight: Array, readers: Readers) -> Array:
+    def least(
+        self,
+        whole: Array,
+        linear: Array,
+        half: Array,
+        rounding: Array,
+        readers: Readers | ReadersOfEach,
+    ) -> Array:
         """How far a weighted sum can be off, if errors of scale and stream cancel, or else `whole`.
 
         Args:
             whole: a bound on its own: [row, out].
             linear: the sum, without the bias: [row, out].
             half: how far it may be from there among alternatives: [row, out].
-            weight: [dimension, out].
+            rounding: what rounding in LayerNorm moves it by, but for that of the scale: [row, out].
             readers: what the sum makes of errors of the stream.
         """
         if self.leading is None:
             return whole
         steepest, box = self.factor * (1 + self.scale), self.stream.box
-        found = self._rounding(weight)
-        found += self.leading.spread(linear, half, self.factor, steepest, box, readers)
+        found = rounding + self.leading.spread(linear, half, self.factor, steepest, box, readers)
         return np.where(found < whole, found, whole)  # NaN stays
 
     def _rounding(self, weight: Array) -> Array:

@@ -371,22 +371,18 @@ class Model:
             error = np.minimum(error, self._apart_from(token, x))
         return Bounded(logits.center[:, token, None] - logits.center, error)
 
-    def difference_read(self, x: NormedSums, token: int, others: Ids) -> Bounded:
+    def difference_read(self, x: NormedSums, token: int) -> Bounded:
         """The same of rows of which alternatives are known, as one sum that is read of them.
 
         Args:
             x: the last stream, normalized: [row, n_embd].
             token: the id of the one.
-            others: the ids of logits that are taken from it.
-
-        Returns:
-            [row, other].
         """
-        both = self.unembedding.of_columns(np.append(others, token))
-        apart = Matrix(both.weight[:, -1:] - both.weight[:, :-1], both.bias[-1:] - both.bias[:-1])
+        matrix = self.unembedding
+        apart = Matrix(matrix.weight[:, token, None] - matrix.weight, matrix.bias[token] - matrix.bias)
         found, _ = x.read(apart, keeps=False)
-        rounding = both.product_error(x.magnitude)
-        return Bounded(found.center, found.error + rounding[:, :-1] + rounding[:, -1:])
+        rounding = matrix.product_error(x.magnitude)
+        return Bounded(found.center, found.error + rounding + rounding[:, token, None])
 
     def _apart_from(self, token: int, x: Stream) -> Array:
         """How far a difference of two logits can be off, as one sum that is read: [row, vocab_size]."""

@@ -31,6 +31,18 @@ from handcraft_check.layers.layer_norm import Matrix
 from handcraft_check.prove import prove
 
 
+def test_the_bias_is_a_term_of_what_one_unit_writes():
+    known, none = np.array([[1.0, -1.0]]), np.zeros((1, 2))
+    normed = layer_norm_of_sums(
+        Sums([], Stream.of(Bounded(known, none))), np.ones(2), np.zeros(2), EPSILON
+    )
+    up = Matrix(np.zeros((2, 1)), np.array([16.0]))
+    down = Matrix(np.array([[64.0, 64.0]]), np.array([0.0, F(0.0014)], dtype=np.float64))
+    open_ = Open.of(normed, up, *normed.not_below(up, -GELU.straight))
+    found = few_units(normed, open_, up, down, GELU)
+    assert found.error[0, 0] < 2.0**-15 < found.error[0, 1]  # 1024.0014 is rounded
+
+
 @given(seeds, st.integers(2, 10), st.integers(1, 8))
 def test_what_few_units_make_of_sums(rng, width, units):
     sums, each = drawn(rng, width)

@@ -1,4 +1,4 @@
-"""Errors that hidden units have in common, few in each row, and margins as one difference."""
+"""Errors that hidden units have in common, few in each row."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from dataclasses import replace
 
 import float32_steps as steps
 import numpy as np
-import pytest
 from drawn_sums import (
     EPSILON,
-    drawn,
     drawn_with_spans,
-    in_float32,
     random_mlp,
     seeds,
     written_in_float32,
@@ -20,17 +17,14 @@ from float32_steps import F, assert_inside, boxes
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from handcraft_check.arithmetic.regime import IN_FLOAT32
-from handcraft_check.arithmetic.rounding import TINY, UNIT, Bounded
+from handcraft_check.arithmetic.rounding import TINY, UNIT
 from handcraft_check.arithmetic.stream import Along, Readers, Stream
 from handcraft_check.by_windows import spans as spans_of
 from handcraft_check.by_windows.few_units import Open, few_units
-from handcraft_check.by_windows.margins import margins_of_sums
 from handcraft_check.by_windows.spans import Spanned, joined
 from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums
 from handcraft_check.layers.hidden_units import GELU
 from handcraft_check.layers.layer_norm import Matrix
-from handcraft_check.layers.model import Model
 
 
 def streams(rng, rows, width):
@@ -117,54 +111,3 @@ def test_two_mlps_one_behind_the_other(rng, width, units):
     assume(not np.isnan(found.center + found.error).any())
     normed = steps.layer_norm(rng, rows, gain, bias, EPSILON)
     assert_inside(steps.product(rng, normed, matrix.weight, matrix.bias), found)
-
-
-@given(seeds, st.integers(2, 8), st.booleans())
-def test_the_least_margin_as_one_difference(rng, width, with_spans):
-    if with_spans:
-        sums, each, rows = drawn_with_spans(rng, width)
-    else:
-        sums, each = drawn(rng, width)
-        rows = in_float32(rng, sums, each)
-    gain, bias = (boxes(rng, 1, width, most=2).center[0] for _ in range(2))
-    size = int(rng.integers(2, 7))
-    model = Model.__new__(Model)
-    model.regime = IN_FLOAT32
-    model.unembedding = Matrix(boxes(rng, width, size, most=3).center, boxes(rng, 1, size).center[0])
-    count = int(rng.integers(1, 12))
-    x = layer_norm_of_sums(sums.rows(np.zeros(count, dtype=np.int64)), gain, bias, EPSILON)
-    logits = x.read(model.unembedding)[0]
-    assume(not np.isnan(logits.error).any())
-    token_ids = rng.permutation(size)
-    answers = rng.integers(-1, size, size=count)
-    given = model, x, logits, answers, token_ids
-    found = margins_of_sums(*given, np.inf)
-    normed = steps.layer_norm(rng, rows, gain, bias, EPSILON)
-    run = steps.product(rng, normed, model.unembedding.weight, model.unembedding.bias).astype(float)
-    for answer, margin in zip(answers, found, strict=True):
-        if answer < 0:
-            assert margin == -np.inf
-            continue
-        right = token_ids[answer]
-        seen = run[:, right] - np.delete(run, right, axis=1).max(axis=1)
-        assert (margin <= seen + 1e-12).all()
-    again = margins_of_sums(*given, 0.0)  # only weak ones are looked at again
-    assert (again <= found).all()
-    if (found > 0).all():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("handcraft_check.by_windows.margins.min", lambda some: np.inf, raising=False)
-            every = margins_of_sums(*given, np.inf)  # all are looked at again
-        assert every.min() == found.min()
-
-
-def test_a_difference_of_two_logits_cancels_what_they_share():
-    known, error = np.tile([3.0, 1.0, -4.0], (4, 1)), np.full((4, 3), 0.05)
-    sums = Sums([], Stream.of(Bounded(known, error)))
-    x = layer_norm_of_sums(sums, np.ones(3), np.zeros(3), EPSILON)
-    model = Model.__new__(Model)
-    model.regime = IN_FLOAT32
-    model.unembedding = Matrix(np.array([[9.0, 9.0], [1.0, 0.0], [0.0, 0.0]]), np.zeros(2))
-    logits = x.read(model.unembedding)[0]
-    both = margins_of_sums(model, x, logits, np.zeros(4, dtype=np.int64), np.arange(2), np.inf)
-    alone = logits.center[0, 0] - logits.error[0, 0] - logits.center[0, 1] - logits.error[0, 1]
-    assert alone < 0 < both[0]
