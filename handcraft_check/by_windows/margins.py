@@ -15,6 +15,7 @@ from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded, product_error
 from handcraft_check.arithmetic.stream import PRODUCT_SLACK
 from handcraft_check.by_windows.cases import in_steps
+from handcraft_check.by_windows.one_by_one import least_one_by_one
 from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.layers.layer_norm import Ids, Matrix
 
@@ -23,6 +24,9 @@ ROWS = 256
 
 FEW = 32
 """Rows with more logits that may be near are looked at together, if they have one answer."""
+
+WIDE = 2.0**-8
+"""If the deviation differs more among alternatives, relatively, they are looked at one by one."""
 
 CELLS = 1 << 22
 """How many numbers an array may have that is made in one piece."""
@@ -188,9 +192,13 @@ class _Logits:
         """How far one logit surely is above some others: [row]."""
         x, both = self.x.rows(rows), self.matrix.of_columns(np.append(ids, token))
         apart = Matrix(both.weight[:, -1:] - both.weight[:, :-1], both.bias[-1] - both.bias[:-1])
-        found, rounding = x.read(apart, keeps=False)[0], both.product_error(x.magnitude)
-        error = found.error + rounding[:, :-1] + rounding[:, -1:]
-        return np.asarray((found.center - error).min(axis=1))
+        found = x.read(apart, keeps=False)[0]
+        least = found.center - found.error
+        if x.scale.max() > WIDE:
+            constant = x.bias @ apart.weight + apart.bias
+            least = np.fmax(least, least_one_by_one(x, apart.weight) + constant)
+        rounding = both.product_error(x.magnitude)
+        return np.asarray((least - rounding[:, :-1] - rounding[:, -1:]).min(axis=1))
 
     def _rounding(self, rows: Ids, ids: Ids) -> Array:
         """How far a logit can be from the exact sum: [pair]."""

@@ -182,6 +182,20 @@ class Part:
     def _shape(self) -> tuple[int, int]:
         return len(self.chosen), self.table.shape[1]
 
+    def squares_of(self, fixed: Array, alternatives: Ids, rows: Ids) -> Array:
+        """The square, as in `squares`, of each of some alternatives: [row, alternative].
+
+        Args:
+            fixed: [row, dimension].
+            alternatives: those that the rows have in common.
+            rows: these.
+        """
+        fixed, middle = fixed[rows], (self.box[0][rows] + self.box[1][rows]) / 2
+        own = (middle * (middle - 2 * fixed)).sum(axis=1)[:, None]
+        lengths = np.square(self.live_table[alternatives]).sum(axis=1)
+        product = (fixed - middle)[:, self.live] @ self.live_table[alternatives].T
+        return np.asarray(lengths + 2 * product + own)
+
     def squares(self, fixed: Array) -> Range:
         """The least and the largest square of how far an alternative is from the middle of the box.
 

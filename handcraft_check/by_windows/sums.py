@@ -108,6 +108,11 @@ class Sums:
         """The largest absolute value of each dimension, the error included: [row, dimension]."""
         return np.maximum(np.abs(self.box[0]), np.abs(self.box[1])) + self.error
 
+    @property
+    def middle(self) -> Array:
+        """The middle of all boxes together: [row, dimension]."""
+        return np.asarray(self.known + sum((part.box[0] + part.box[1]) / 2 for part in self.parts))
+
     def squares(self) -> Range:
         """The sum of the squares of the dimensions, without the error: [row] each.
 
@@ -115,7 +120,7 @@ class Sums:
         there. The square of the middle and one of these is least and largest for one alternative. The
         product of two of these is taken as that of boxes, for dimensions in which both differ.
         """
-        fixed = self.known + sum((part.box[0] + part.box[1]) / 2 for part in self.parts)
+        fixed = self.middle
         halves = [(part.box[1] - part.box[0]) / 2 for part in self.parts]
         low = np.square(fixed).sum(axis=1)
         high = low.copy()
@@ -141,11 +146,15 @@ class NormedSums(Normed):
         sums: what was normalized.
         half: how far `linear` is from it among the alternatives: [row, dimension].
         width: how many dimensions there are, with those that stand for several.
+        variance: the least and the largest among the alternatives, with epsilon: [row] each.
+        rounding: how far the scale may be from that of the variance, relatively: [row].
     """
 
     sums: Sums = field(kw_only=True)
     half: Array = field(kw_only=True)
     width: float = field(kw_only=True)
+    variance: Range | None = field(kw_only=True, default=None)
+    rounding: Array | None = field(kw_only=True, default=None)
 
     @cached_property
     def magnitude(self) -> Array:
@@ -156,7 +165,16 @@ class NormedSums(Normed):
         """Some of the rows."""
         found = super().rows(which)
         given = {each.name: getattr(found, each.name) for each in fields(Normed)}
-        return NormedSums(**given, sums=self.sums.rows(which), half=self.half[which], width=self.width)
+        return NormedSums(
+            **given,
+            sums=self.sums.rows(which),
+            half=self.half[which],
+            width=self.width,
+            variance=None
+            if self.variance is None
+            else (self.variance[0][which], self.variance[1][which]),
+            rounding=None if self.rounding is None else self.rounding[which],
+        )
 
     def behind(self, weight: Array, *, is_centred: bool = True) -> Array:
         """What a weighted sum of normalized numbers makes of the stream, at a deviation of 1."""
@@ -192,6 +210,19 @@ class NormedSums(Normed):
         own += PRODUCT_SLACK * self.factor[:, None] * readers.of_boxes(self.sums.size)
         center = found.center + self.bias @ matrix.weight + matrix.bias
         return Bounded(center, found.error + own), own + wide
+
+    def off(self, weight: Array) -> Array:
+        """How far weighted sums may be off by all but the scale, and by the rounding of the sums.
+
+        Args:
+            weight: [dimension, out].
+
+        Returns:
+            [row, out].
+        """
+        readers, factor = Readers.of(self.behind(weight), self.stream.along), self.factor[:, None]
+        found = self._rounding(weight) + PRODUCT_SLACK * factor * readers.of_boxes(self.sums.size)
+        return found + factor * (1 + self.scale[:, None]) * self.stream.spread(readers)
 
     def read_of_each(self, weight: Array) -> Bounded:
         """One weighted sum of each row, as `read` has them, without the rounding of the sum: [row].
@@ -359,4 +390,6 @@ def layer_norm_of_sums(
         sums=x,
         half=half,
         width=width,
+        variance=(least + epsilon, most + epsilon),
+        rounding=rounding,
     )

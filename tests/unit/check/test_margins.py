@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from handcraft_check.arithmetic.regime import FLOAT32
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
-from handcraft_check.by_windows import margins
+from handcraft_check.by_windows import margins, one_by_one
 from handcraft_check.by_windows.margins import margins_of_logits, margins_of_sums
+from handcraft_check.by_windows.one_by_one import least_one_by_one
 from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.rms_norm_of_sums import rms_norm_of_sums
 from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums, sums_not_normed
@@ -84,6 +85,35 @@ def test_one_weighted_sum_of_each_row_is_what_a_matrix_reads(rng, width):
         assert (np.abs(each.center - found.center[0]) <= size).all()
         assert (each.error <= found.error[0] + size).all()
         assert (each.error >= found.error[0] - rounding[0] - size).all()
+
+
+@given(seeds, st.integers(2, 8))
+def test_the_least_sum_alternative_by_alternative(rng, width):
+    sums, _, rows = drawn_with_spans(rng, width)
+    weight = boxes(rng, width, 6, most=3).center
+    gain, bias = (boxes(rng, 1, width, most=2).center[0] for _ in range(2))
+    normed = layer_norm_of_sums(sums, gain, bias, EPSILON)
+    assume(not np.isnan(normed.factor).any())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one_by_one, "CELLS", int(rng.integers(1, 20)))
+        found = least_one_by_one(normed, weight)
+        several = least_one_by_one(normed.rows(np.zeros(3, dtype=np.int64)), weight)
+    run = steps.layer_norm(rng, rows, gain, bias, EPSILON).astype(float)
+    least = ((run - bias) @ weight).min(axis=0)
+    rounding = 2.0**-22 * (np.abs(run) + np.abs(bias)).max(axis=0) @ np.abs(weight)  # of the bias
+    assert (found <= least + rounding).all()
+    assert (several <= least + rounding).all()
+
+
+def test_the_least_sum_and_the_largest_deviation_are_of_different_alternatives():
+    part = Part(np.array([[1.0, -1.0, 0.0], [8.0, -8.0, 0.0]]), [np.array([0, 1])], np.array([2]))
+    none = np.zeros((1, 3))
+    sums = Sums([part], Stream.of(Bounded(none, none)))
+    x = layer_norm_of_sums(sums, np.ones(3), np.zeros(3), EPSILON)
+    weight = np.array([[1.0], [-1.0], [0.0]])
+    assert np.allclose(least_one_by_one(x, weight), np.sqrt(6), atol=1e-3)
+    found = x.read(Matrix(weight, np.zeros(1)))[0]
+    assert found.center - found.error < 0.5
 
 
 def test_what_two_logits_share_cancels():
