@@ -73,7 +73,7 @@ def find_amounts(
     for i in reversed(range(len(rules))):
         answer, added = answers[i], sums.later(i)
         made = Amounts(_bits(answer, added))
-        sums_with = _largest(answer, made.bits, added)
+        sums_with = _largest(answer, made.bits, added if all(answer) else sums.later(i, alike=True))
         if max(map(abs, (*made.bits, *sums_with))) > most or sum(sums_with) > most_in_all:
             rivals = sums.rivals(i)
             made = Amounts(_bits(answer, sums.later(i, without=rivals)), True, tuple(rivals))
@@ -115,7 +115,7 @@ class _Sums:
         self.rules, self.answers, self._index = rules, answers, index
         self.may_add: dict[int, Added[int]] = {}
 
-    def later(self, i: int, without: Collection[int] = ()) -> Added[int]:
+    def later(self, i: int, without: Collection[int] = (), *, alike: bool = False) -> Added[int]:
         """What the rules after a rule add where it may be the first that fires; nothing if nowhere.
 
         To a bit that is computed others with the same answer add as it does, and so nothing against it.
@@ -123,6 +123,7 @@ class _Sums:
         Args:
             i: the rule.
             without: those that do not fire where it does.
+            alike: whether that counts too which others add as it does.
         """
         rule, computed = self.rules[i], [b for b, sign in enumerate(self.answers[i]) if not sign]
 
@@ -131,7 +132,7 @@ class _Sums:
                 return None if self.rules[j].is_sure else {}
             if j == i or j in without:
                 return {}
-            if computed and self.rules[j].answer == rule.answer:
+            if computed and not alike and self.rules[j].answer == rule.answer:
                 return {b: ends for b, ends in self.may_add[j].items() if b not in computed}
             return self.may_add[j]
 

@@ -80,6 +80,18 @@ def test_every_sum_has_the_sign_of_the_answer_of_the_first_rule_that_fires(drawn
         assert least <= number <= largest
 
 
+def test_rules_that_add_alike_to_a_computed_bit_do_not_add_too_much_together():
+    """A second rule with the same answer adds nothing against the first, but to it."""
+    pattern = Pattern((frozenset({0}),))
+    rules = [
+        Contender(pattern, "one", frozenset(), is_otherwise=False, is_sure=True),
+        Contender(Pattern(), "one", frozenset(), is_otherwise=True, is_sure=True),
+    ]
+    answers = [(0, 0), (0, 0)]
+    first, _ = find_amounts(rules, index_of(rules), answers, 1, 2)
+    assert first.has_veto or max(first.bits) + 1 <= 1
+
+
 A, B, C, D = (-1, -1), (-1, 1), (1, -1), (1, 1)
 
 
