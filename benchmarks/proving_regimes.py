@@ -2,13 +2,15 @@
 
     python benchmarks/proving_regimes.py bfloat16 [NAME ...]
     python benchmarks/proving_regimes.py bfloat16-weights [NAME ...]
+    python benchmarks/proving_regimes.py tf32 [NAME ...]
     python benchmarks/proving_regimes.py q8_0 [NAME ...]
 
-In the second, weights are in bfloat16 and every step in float32; in the third, weights are those of
-blocks of GGUF, and the width is a multiple of 32. Each program is compiled for gpt2 in
-the dtype of the regime with `provable=True`, written, and proved from its files in a process of its own
-with one thread, for both attentions of transformers. The smallest margin of 30 random contexts, run by
-transformers in the dtype of the steps, stands beside the proved one.
+In the second, weights are in bfloat16 and every step in float32; in the third, factors of products are
+rounded to TF32; in the last, weights are those of blocks of GGUF, and the width is a multiple of 32.
+Each program is compiled for gpt2 in the dtype of the regime with `provable=True`, written, and proved
+from its files in a process of its own with one thread, for both attentions of transformers. The
+smallest margin of 30 random contexts, run by transformers in the dtype of the steps, stands beside the
+proved one. For TF32 the factors of its products are rounded as a GPU rounds them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import runpy
 import sys
 import time
+from contextlib import nullcontext
 from math import lcm
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +32,7 @@ REGIMES = {
     "bfloat16": ("bfloat16", "bfloat16"),
     "float16": ("float16", "float16"),
     "bfloat16-weights": ("bfloat16", "float32"),
+    "tf32": ("float32", "tf32"),
     "q8_0": ("float32", "q8_0"),
     "q4_0": ("float32", "q4_0"),
 }
@@ -85,18 +89,18 @@ def proved(number: int) -> dict[str, Any]:
 
 
 def smallest_seen(folder: Path, steps: str) -> float:
-    """The smallest margin of random contexts in transformers, eager and sdpa."""
+    """The smallest margin of random contexts in transformers, eager and sdpa; of TF32 eager alone."""
     import torch
     from transformers import GPT2LMHeadModel
 
     from handcraft_check.arithmetic.block_formats import BLOCK_FORMATS
     from handcraft_check.claim import read_claim
 
-    dtype = getattr(torch, "float32" if steps in BLOCK_FORMATS else steps)
+    dtype = getattr(torch, "float32" if steps in (*BLOCK_FORMATS, "tf32") else steps)
     claim, random = read_claim(folder), np.random.default_rng(0)
     models = [
         GPT2LMHeadModel.from_pretrained(folder, dtype=dtype, attn_implementation=how)
-        for how in ("eager", "sdpa")
+        for how in (("eager",) if steps == "tf32" else ("eager", "sdpa"))
     ]
     if steps in BLOCK_FORMATS:
         for model in models:
@@ -116,10 +120,41 @@ def smallest_seen(folder: Path, steps: str) -> float:
             right = int(claim.token_ids[int(claim.meaning.answers(np.array([places])).token[0])])
             ids = torch.from_numpy(claim.token_ids[places][None])
             for model in models:
-                with torch.no_grad():
+                with torch.no_grad(), _in_tf32() if steps == "tf32" else nullcontext():
                     logits = model(ids).logits[0, -1].float().numpy()
                 smallest = min(smallest, float(logits[right] - np.delete(logits, right).max()))
     return smallest
+
+
+def _in_tf32() -> Any:
+    """Where it is entered, the factors of matrix products have 11 digits."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    factors = {
+        torch.addmm: slice(1, 3),
+        torch.matmul: slice(0, 2),
+        torch.nn.functional.linear: slice(0, 2),
+    }
+
+    class InTF32(TorchFunctionMode):
+        """Rounds the factors of each product, to nearest."""
+
+        def __torch_function__(self, f: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if f in factors:
+                args = [*args]
+                args[factors[f]] = map(_rounded_to_tf32, args[factors[f]])
+            return f(*args, **(kwargs or {}))
+
+    return InTF32()
+
+
+def _rounded_to_tf32(numbers: Any) -> Any:
+    """Float32 numbers of which the 13 last digits are 0."""
+    import torch
+
+    digits = numbers.contiguous().view(torch.int32)
+    return ((digits + 0x0FFF + ((digits >> 13) & 1)) & ~0x1FFF).view(torch.float32)
 
 
 def _store_in_blocks(model: Any, name: str) -> None:

@@ -20,9 +20,7 @@ from handcraft_check.by_windows.window_proof import prove_windows
 from handcraft_check.by_windows.windows import UnfitError
 from handcraft_check.claim import Claim, read_claim
 from handcraft_check.errors import CheckError
-from handcraft_check.folder.files import (
-    key_of,
-)
+from handcraft_check.folder.key import key_of
 from handcraft_check.refute import lead_after, wrong_after, wrong_at
 from handcraft_check.unmasked import prove_unmasked
 from handcraft_check.verdict import Word

@@ -11,6 +11,7 @@ from handcraft_check.arithmetic.regime import IN_FLOAT32, Array, regime_named
 from handcraft_check.by_cases.policy import Policy, Way
 from handcraft_check.by_cases.proof import Ids, Proof
 from handcraft_check.errors import CheckError
+from handcraft_check.folder.beside import check_beside
 from handcraft_check.folder.config import Config, check_dtype
 from handcraft_check.folder.files import (
     CERTIFICATE,
@@ -25,7 +26,7 @@ from handcraft_check.folder.files import (
     sha256,
 )
 from handcraft_check.folder.llama import is_llama, read_llama
-from handcraft_check.folder.tokenizer import check_added_tokens, check_tokenizer
+from handcraft_check.folder.tokenizer import check_added_tokens, check_plain, check_tokenizer
 from handcraft_check.judged import Judge
 from handcraft_check.layers.llama import Llama
 from handcraft_check.layers.model import Model
@@ -144,6 +145,8 @@ def read_claim(
         raise CheckError("token_ids are no ids of the model", where)
     if len(set(token_ids)) < len(token_ids):
         raise CheckError("two tokens have one id", where)
+    if CONFIG in content:
+        check_beside(folder, of_config, [*token_ids, config.begin])
     if config.begin in token_ids:
         token = vocabulary[token_ids.index(config.begin)]
         raise CheckError(f"the begin token of {CONFIG}, {config.begin}, has the id of {token!r}", where)
@@ -151,6 +154,7 @@ def read_claim(
         tokenizer = read_json(read_bytes(folder / TOKENIZER, JSON_UP_TO), TOKENIZER)
         check_tokenizer(tokenizer, vocabulary, token_ids, TOKENIZER)
         check_added_tokens(tokenizer, config.begin, TOKENIZER)
+        check_plain(tokenizer, TOKENIZER)
     arithmetic = fields(given["arithmetic"], ("weights", "steps"), where)
     if arithmetic["weights"] not in ("float32", "bfloat16", "float16"):
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)

@@ -24,4 +24,6 @@ class CheckError(Exception):
             lines.append(f"  where: {self.where}")
         if self.fix is not None:
             lines.append(f"  fix:   {self.fix}")
-        return "\n".join(lines)
+        return "\n".join(
+            "".join(sign if sign.isprintable() else "?" for sign in line) for line in lines
+        )

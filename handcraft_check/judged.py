@@ -206,6 +206,8 @@ def surely_off(logits: Bounded, logs: Array) -> float:
     if not np.isfinite(low + high).all():
         return 0.0
     meant, small, large = np.exp(logs), np.exp(low - high.max()), np.exp(high - high.max())
-    most = large / (large + np.maximum(small.sum() - small, 0.0))
-    least = small / (small + np.maximum(large.sum() - large, 0.0))
-    return float(np.maximum(meant - most, least - meant).max()) - SLACK
+    with np.errstate(invalid="ignore"):  # 0 / 0 where logits are far apart says nothing
+        most = large / (large + np.maximum(small.sum() - small, 0.0))
+        least = small / (small + np.maximum(large.sum() - large, 0.0))
+    off = np.maximum(meant - most, least - meant)
+    return float(np.nan_to_num(off, nan=0.0).max()) - SLACK

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from handcraft_check.errors import CheckError
-from handcraft_check.folder.files import key_of
+from handcraft_check.folder.key import key_of
 from handcraft_check.prove import prove
 from handcraft_check.verdict import Verdict
 

@@ -17,8 +17,9 @@ from handcraft_check.by_cases.found import Found
 from handcraft_check.by_cases.saved import Saved
 from handcraft_check.claim import read_claim
 from handcraft_check.first_break import first_break
-from handcraft_check.folder.files import key_of
+from handcraft_check.folder.key import key_of
 from handcraft_check.program.values import named
+from handcraft_check.program.words import counted
 from handcraft_check.verdict import Verdict
 
 
@@ -95,7 +96,7 @@ def prove(
         saved.remove()
     return Verdict(
         shown.word,
-        claim.domain.count(),
+        counted(claim.domain.count()),
         claim.domain.writes,
         claim.domain.length,
         claim.arithmetic,

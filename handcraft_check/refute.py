@@ -11,6 +11,7 @@ from handcraft_check.claim import Claim
 from handcraft_check.judged import surely_off
 from handcraft_check.program.meaning import BROKEN
 from handcraft_check.program.values import ValueReader, as_float
+from handcraft_check.program.words import printable
 from handcraft_check.unmasked import last_everywhere
 
 
@@ -112,7 +113,7 @@ def wrong_value(claim: Claim, last: Stream, meant: Array) -> str:
     at = int(np.where(np.isnan(off), -np.inf, off).argmax())
     if not off[at] > 1:
         return ""
-    return f"{outputs[at].name} is {center[0, at]:.6g}, and {meant[at]:.6g} is meant"
+    return f"{printable(outputs[at].name)} is {center[0, at]:.6g}, and {meant[at]:.6g} is meant"
 
 
 def is_context(claim: Claim, places: list[int]) -> bool:

@@ -15,6 +15,7 @@ from handcraft_check.arithmetic.regime import regime_named
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream, joined
 from handcraft_check.errors import CheckError
+from handcraft_check.folder.beside import check_beside
 from handcraft_check.folder.config import Config
 from handcraft_check.folder.files import (
     CONFIG,
@@ -75,6 +76,7 @@ def proved_margins(
 def _models(folder: Path, regime: str) -> list[Model]:
     """The model of a folder, once for each way in which the regime may compute."""
     used = regime_named(regime, "the regime")
+    check_beside(folder)
     config = read_json(read_bytes(folder / CONFIG, JSON_UP_TO), CONFIG)
     read = read_llama(config, CONFIG) if is_llama(config) else Config.read(config, CONFIG)
     tensors, _ = read_tensors(read_bytes(folder / TENSORS, TENSORS_UP_TO), TENSORS)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from handcraft_check.program.words import at_least, at_most
+from handcraft_check.program.words import at_least, at_most, counted_in_words, printable
 
 Word: TypeAlias = Literal["proved", "unproved", "refuted"]
 
@@ -36,7 +36,7 @@ class Verdict:
 
     Args:
         word: ``proved``, ``unproved`` or ``refuted``.
-        inputs: how many inputs the claim is about.
+        inputs: how many inputs the claim is about; a text where Python writes no number so long.
         writes: how many tokens the program writes after each.
         length: the most tokens of a context.
         arithmetic: the dtype of the weights, and the regime, in words.
@@ -62,7 +62,7 @@ class Verdict:
     """
 
     word: Word
-    inputs: int
+    inputs: int | str
     writes: int
     length: int
     arithmetic: str
@@ -83,7 +83,7 @@ class Verdict:
 
     def __str__(self) -> str:
         text, far = self.separator.join(self.context), self.separator.join(self.farthest)
-        domain = f"{self.inputs:,} inputs, contexts of up to {self.length:,} tokens"
+        domain = f"{counted_in_words(self.inputs)} inputs, contexts of up to {self.length:,} tokens"
         if self.writes > 1:
             domain += f", and the {self.writes} tokens that are written after each"
         if self.everywhere:
@@ -101,7 +101,9 @@ class Verdict:
             margin = f"at least {at_least(self.margin)}, least after {text!r}"
             margin = margin if self.context else "none, since every token may follow"
             if self.values is not None:
-                bounds = ", ".join(f"{name} {within:g}" for name, within in self.values.items())
+                bounds = ", ".join(
+                    f"{printable(name)} {within:g}" for name, within in self.values.items()
+                )
                 lines.append(
                     f"values: off by at most {at_most(self.distance)} times what is allowed "
                     f"({bounds}), most after {far!r}; {self.cases:,} cases"

@@ -12,7 +12,7 @@ class PlainLlama(PlainGPT2):
     prefix = "model."
 
     def read(self, config):
-        self.pad = config["pad_token_id"]
+        self.pad = config["bos_token_id"]
         self.eps = config["rms_norm_eps"]
         self.n_layer = config["num_hidden_layers"]
         self.n_head, self.n_kv = config["num_attention_heads"], config["num_key_value_heads"]

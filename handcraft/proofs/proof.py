@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from handcraft_check.program.words import at_least, at_most
+from handcraft_check.program.words import at_least, at_most, counted_in_words
 
 Wanted: TypeAlias = Literal["never", "quick", "required"]
 """Whether a proof is tried when a folder is written: never, where it takes seconds, or in any case."""
@@ -17,7 +17,7 @@ class Proof:
 
     Args:
         verdict: "proved", "unproved" or "refuted".
-        inputs: how many inputs it is about.
+        inputs: how many inputs it is about; a text where Python writes no number so long.
         writes: how many tokens the program writes after each.
         why: why it is not proved.
         margin: how far the right token's logit leads at least, where it is proved; None where every
@@ -31,7 +31,7 @@ class Proof:
     """
 
     verdict: str
-    inputs: int = 0
+    inputs: int | str = 0
     writes: int = 1
     why: str = ""
     margin: float | None = 0
@@ -69,4 +69,4 @@ class Proof:
         """What it is about, in words."""
         more = f", and at each of the {self.writes} tokens written then" if self.writes > 1 else ""
         place = "every position of " if self.everywhere else ""
-        return f"{place}every one of {self.inputs:,} prompts{more}"
+        return f"{place}every one of {counted_in_words(self.inputs)} prompts{more}"

@@ -157,6 +157,7 @@ class Config:
                 f"model_type is {data.get('model_type')!r}; the checker knows gpt2, llama and mistral",
                 where=where,
             )
+        check_class(data, "GPT2LMHeadModel", where)
         check_values(data, {"activation_function": "gelu_new"}, where)
         if flag("reorder_and_upcast_attn", default=False) or flag("add_cross_attention", default=False):
             raise CheckError("it attends in a way that the checker does not know", where=where)
@@ -174,6 +175,8 @@ class Config:
             flag("scale_attn_by_inverse_layer_idx", default=False),
             is_tied=flag("tie_word_embeddings", default=True),
         )
+        if data.get("n_ctx", found.n_positions) != found.n_positions:  # of older versions
+            raise CheckError(f"n_ctx is {data['n_ctx']!r}, and n_positions {found.n_positions}", where)
         found._check(where)
         return found
 
@@ -282,6 +285,17 @@ def check_values(data: dict[str, Any], known: Mapping[str, Any], where: str) -> 
         found = data.get(key, expected)
         if found != expected or type(found) is not type(expected):  # 0 is not false
             raise CheckError(f"{key} is {found!r}; the checker knows {expected!r}", where=where)
+
+
+def check_class(data: dict[str, Any], name: str, where: str) -> None:
+    """Raise where a config names another class than the one that is proved, which some tools then run.
+
+    Raises:
+        CheckError: it does.
+    """
+    found = data.get("architectures")
+    if found is not None and found != [name]:
+        raise CheckError(f"architectures is {found!r}; the checker knows {[name]!r}", where=where)
 
 
 def check_dtype(data: Any, stored: Collection[str], claimed: Collection[str], where: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from handcraft_check.errors import CheckError
 from handcraft_check.folder.config import (
     Config,
+    check_class,
     check_keys,
     check_values,
     epsilon_of,
@@ -85,6 +86,7 @@ def read_llama(data: dict[str, Any], where: str) -> Config:
     whole, flag = partial(whole_number, data, where), partial(true_or_false, data, where)
     is_mistral = data["model_type"] == "mistral"
     check_keys(data, KEYS if is_mistral else KEYS - {"sliding_window"}, where)
+    check_class(data, "MistralForCausalLM" if is_mistral else "LlamaForCausalLM", where)
     check_values(data, KNOWN, where)
     width, heads, size = whole("hidden_size"), whole("num_attention_heads"), whole("vocab_size")
     kv_heads = whole("num_key_value_heads", 8 if is_mistral else heads)

@@ -14,6 +14,23 @@ ADDED_UP_TO = 1 << 24
 FIX = "compile it again, or remove tokenizer.json: what is proved is about ids"
 
 
+_SPACE = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+
+PLAIN: dict[str, tuple[Any, ...]] = {
+    "normalizer": (
+        None,
+        _SPACE,
+        {
+            "type": "Sequence",
+            "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, _SPACE],
+        },
+    ),
+    "truncation": (None,),
+    "padding": (None,),
+}
+"""What a tokenizer may do with a text before it is split, and with the ids behind that."""
+
+
 def check_added_tokens(data: Any, begin: int | None, where: str) -> None:
     """Raise unless a tokenizer puts the begin token of the model in front of a text, and adds no other.
 
@@ -38,6 +55,20 @@ def check_added_tokens(data: Any, begin: int | None, where: str) -> None:
     if after:
         shown = " and ".join(map(repr, after))
         raise CheckError(f"the id {shown} is added at the end of a text", place, FIX)
+
+
+def check_plain(data: Any, where: str) -> None:
+    """Raise where a tokenizer may replace characters, cut texts off, or fill them up.
+
+    A Llama's tokenizer has a sign in place of each space, and one in front, which is known.
+
+    Raises:
+        CheckError: it may.
+    """
+    for name, known in PLAIN.items():
+        found = data.get(name) if isinstance(data, dict) else None
+        if found not in known:
+            raise CheckError(f"{name} may change a text", f"{where}: {name}", FIX)
 
 
 def _added(processor: Any) -> tuple[list[int], list[int]]:

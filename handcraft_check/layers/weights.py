@@ -32,7 +32,7 @@ class Tensors:
         is_exact: whether bounds are computed in `Exact` numbers in place of float64.
 
     Raises:
-        CheckError: a tensor is there with the prefix and without.
+        CheckError: a tensor has no prefix where others have it, or the unembedding has one.
     """
 
     def __init__(
@@ -45,9 +45,13 @@ class Tensors:
         is_exact: bool = False,
     ) -> None:
         self.config, self.regime, self.is_exact = config, regime, is_exact
-        self.given = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-        if len(self.given) < len(tensors):
-            raise CheckError("a tensor is there with a prefix and without", where=FILE)
+        self.given: dict[str, Array] = {}
+        for name, tensor in tensors.items():
+            if name != HEAD and (not name.startswith(prefix) or name == prefix + HEAD):
+                raise CheckError(
+                    f"{name!r} is there beside tensors whose names begin with {prefix!r}", where=FILE
+                )
+            self.given[name.removeprefix(prefix)] = tensor
         self.left = set(self.given)
 
     def take(self, name: str, *shape: int) -> Bounded:

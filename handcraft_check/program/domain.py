@@ -19,6 +19,9 @@ Flags = npt.NDArray[np.bool_]
 CELLS_UP_TO = 20_000_000
 LENGTH_UP_TO = 1 << 16
 
+STEPS_UP_TO = 1 << 24
+"""How many steps of the automaton are counted at most, in numbers of 2^14 bits: about 20 seconds."""
+
 
 @dataclass(frozen=True, eq=False)
 class Domain:
@@ -109,11 +112,22 @@ class Domain:
         return total
 
     def _ways(self) -> Iterator[dict[int, int]]:
-        """For each length, from 1, how many texts lead to each state."""
-        followers, ways = cache(self._followers), {0: 1}
+        """For each length, from 1, how many texts lead to each state.
+
+        Raises:
+            CheckError: they take too long to count.
+        """
+        followers, ways, steps = cache(self._followers), {0: 1}, 0
         for _ in range(self.length - self.writes + 1):
             after: dict[int, int] = {}
             for state, count in ways.items():
+                steps += len(followers(state)) * (1 + (count.bit_length() >> 14))
+                if steps > STEPS_UP_TO:
+                    raise CheckError(
+                        f"its texts take more than {STEPS_UP_TO:,} steps to count",
+                        "contexts",
+                        "allow shorter contexts",
+                    )
                 for follower, tokens in followers(state).items():
                     after[follower] = after.get(follower, 0) + count * tokens
             ways = after

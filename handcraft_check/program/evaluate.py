@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
-from math import lcm, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from handcraft_check.by_cases.states import combinations, distinct
 from handcraft_check.program.interpret import COMPARED, is_allowed
-from handcraft_check.program.nodes import Match, Node, Value, check_size, plain
+from handcraft_check.program.nodes import Match, Node, Value, common_denominator, plain
 from handcraft_check.program.sets import UNKNOWN, VALUES_UP_TO, Set, Sets, is_one
 
 Ids = npt.NDArray[np.int64]
@@ -274,8 +274,7 @@ class Evaluator:
         open_ = perhaps | (surely & ~is_single)
         listed = self.sets[node.read].listed
         numbers = [_number(next(iter(v))) if is_one(v) else 0 for v in listed]
-        below = lcm(*(Fraction(n).denominator for n in numbers))
-        check_size(below, "a common denominator")
+        below = common_denominator(numbers)
         tops = np.array([int(n * below) for n in numbers], dtype=object)
         if max(map(abs, tops.tolist()), default=0) * values.shape[1] < 1 << 62:
             tops = tops.astype(np.int64)

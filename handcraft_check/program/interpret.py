@@ -11,13 +11,12 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.program.nodes import Match, Node, Value, check_size, plain
+from handcraft_check.program.nodes import Match, Node, Value, check_size, common_denominator, plain
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -263,8 +262,7 @@ def _at(mask: Flags, column: Column, how: str) -> Column:
 def _mean(mask: Flags, column: Column) -> Column:
     """The mean over the sources of each destination; any where there is none."""
     numbers = column.numbers
-    below = lcm(*(number.denominator for number in numbers))
-    check_size(below, "a common denominator")
+    below = common_denominator(numbers)
     tops = [int(number * below) for number in numbers]
     is_small = max(map(abs, tops)) * (mask.shape[2] + 1) < 1 << 62
     table = np.array(tops, dtype=np.int64 if is_small else object)

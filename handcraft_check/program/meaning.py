@@ -269,8 +269,14 @@ class Meaning:
         return tokens, shares
 
 
-def program_hash(contexts: object, meaning: Mapping[str, Any]) -> str:
-    """The sha256 of a program: its contexts and its meaning without names, as canonical JSON."""
+def program_hash(contexts: object, meaning: object) -> str:
+    """The sha256 of a program: its contexts and its meaning without names, as canonical JSON.
+
+    Raises:
+        CheckError: the meaning is not an object.
+    """
+    if not isinstance(meaning, dict):
+        raise CheckError("not a JSON object", "meaning")
     unnamed = {key: value for key, value in meaning.items() if key != "names"}
     data = {"contexts": contexts, "meaning": unnamed}
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

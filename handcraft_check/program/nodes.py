@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 from typing import Any, TypeAlias
 
 from handcraft_check.errors import CheckError
@@ -149,6 +150,19 @@ def check_size(number: int | Fraction, where: str) -> None:
     """Raise if a number has too many bits."""
     if max(number.numerator.bit_length(), number.denominator.bit_length()) > BITS_UP_TO:
         raise CheckError(f"a number of more than {BITS_UP_TO:,} bits", where)
+
+
+def common_denominator(numbers: Iterable[int | Fraction]) -> int:
+    """The least whole number that is a multiple of all denominators.
+
+    Raises:
+        CheckError: it has too many bits.
+    """
+    found = 1
+    for number in numbers:
+        found = lcm(found, number.denominator)
+        check_size(found, "a common denominator")
+    return found
 
 
 def kind_of(value: Value) -> str:

@@ -10,6 +10,9 @@ from handcraft_check.program.nodes import Match, Node, Value
 
 NAME_UP_TO = 100
 
+BITS_SHOWN = 13_000
+"""Python writes numbers of up to 4,300 digits, unless it is told otherwise."""
+
 SIX_DIGITS = Context(prec=6, rounding=ROUND_FLOOR)
 SIX_DIGITS_UP = Context(prec=6, rounding=ROUND_CEILING)
 
@@ -32,6 +35,26 @@ def at_most(number: float) -> str:
     return f"{float(SIX_DIGITS_UP.create_decimal_from_float(number)):.6g}"
 
 
+def counted(number: int) -> int | str:
+    """A whole number, or in words how large it is where Python writes no number so long.
+
+    >>> counted(10**20), counted(2**20_000)
+    (100000000000000000000, 'at least 10^6020')
+    """
+    if number.bit_length() <= BITS_SHOWN:
+        return number
+    return f"at least 10^{(number.bit_length() - 1) * 30_102 // 100_000}"  # log10(2) is 0.30102...
+
+
+def counted_in_words(number: int | str) -> str:
+    """The same in words.
+
+    >>> counted_in_words(counted(10**20))
+    '100,000,000,000,000,000,000'
+    """
+    return f"{number:,}" if isinstance(number, int) else number
+
+
 def shown(values: Iterable[object]) -> str:
     """Some values, all of them: the reader must see everything that is proved."""
     return ", ".join(map(in_words, values))
@@ -49,10 +72,11 @@ def in_words(value: object) -> str:
 def node_in_words(number: int, node: Node, name: str | None) -> str:
     """One node as a line; its name comes last, since anybody may have written it."""
     line = f"v{number} = {_definition(node)}"
-    return line if name is None else f"{line}   # {_printable(name)}"
+    return line if name is None else f"{line}   # {printable(name)}"
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """A name that anybody may have written, on one line and not too long."""
     text = "".join(sign if sign.isprintable() else "?" for sign in name)
     return text if len(text) <= NAME_UP_TO else f"{text[:NAME_UP_TO]} ..."
 

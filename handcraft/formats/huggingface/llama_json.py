@@ -56,10 +56,12 @@ ACTIVATIONS: dict[str, Activation] = {"silu": "silu", "swish": "silu"}
 
 
 def llama_config(model: Model) -> Data:
-    """config.json of a model, whose begin token also pads.
+    """config.json of a model.
 
-    No token ends a text. The base of the frequencies is there twice: transformers 5 reads
-    ``rope_parameters``, and older engines ``rope_theta``.
+    No token ends a text, and none is padding: the tokenizer pads with the begin token, beside a mask,
+    and without a mask `generate` of transformers would hide the begin token of every text. The base of
+    the frequencies is there twice: transformers 5 reads ``rope_parameters``, and older engines
+    ``rope_theta``.
 
     Raises:
         CheckpointError: no Llama of transformers has these sizes.
@@ -92,7 +94,7 @@ def llama_config(model: Model) -> Data:
         "tie_word_embeddings": architecture.tied,
         "bos_token_id": model.begin_id,
         "eos_token_id": None,
-        "pad_token_id": model.begin_id,
+        "pad_token_id": None,
         "use_cache": True,
         "dtype": model.dtype.name,
     }

@@ -56,7 +56,7 @@ def json_files(model: Model) -> dict[str, Data]:
     begins, length = begin is not None, model.shape.n_positions
     return {
         "config.json": config(model, padding) if begin is None else llama_config(model),
-        "generation_config.json": generation_config(padding, begin),
+        "generation_config.json": generation_config(padding if begin is None else None, begin),
         "tokenizer.json": tokenizer_json(vocabulary, ids, name, begins=begins),
         "tokenizer_config.json": tokenizer_config(length, name, begins=begins),
     }
@@ -144,8 +144,13 @@ def config(model: Model, padding: int) -> Data:
     }
 
 
-def generation_config(padding: int, begin: int | None = None) -> Data:
-    """generation_config.json: greedy, and no token ends a text."""
+def generation_config(padding: int | None, begin: int | None = None) -> Data:
+    """generation_config.json: greedy, and no token ends a text.
+
+    Args:
+        padding: the id of a token that is in no text, which `generate` masks.
+        begin: that of the begin token.
+    """
     return {"bos_token_id": begin, "eos_token_id": None, "pad_token_id": padding, "use_cache": True}
 
 

@@ -140,6 +140,7 @@ def _converter() -> Converter:
         str: _strict_as(str),
         bool: _strict_as(bool),
         int: whole,
+        int | str: lambda data: data if type(data) is str else whole(data),
         float: _read_float,
         Value: _read_value,
         Number: read_number,

@@ -8,16 +8,22 @@ import resource
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 
-from handcraft import Program, Prompts, compile_program, load, predict
+from handcraft import Program, Prompts, compile_program, load, predict, save
+from handcraft.formats import read_checkpoint
 from handcraft_check.__main__ import main
 from handcraft_check.attempts import Shown
 from handcraft_check.by_cases.found import Found
 from handcraft_check.errors import CheckError
 from handcraft_check.program.meaning import program_hash
+from handcraft_check.program.nodes import common_denominator
 from handcraft_check.program.words import at_most
 from handcraft_check.prove import prove
 from handcraft_check.verdict import Verdict
@@ -199,17 +205,55 @@ def test_lists_in_lists_without_end_are_an_error(folder):
 
 def test_many_states_are_read_in_time(folder):
     """Each state leads to the next: most are too far away."""
-    count = 300_000
+    states = 300_000
 
     def grow(data):
         data["contexts"].update(
-            next=[[(i + 1) % count] for i in range(count)], final=[True] * count, kinds=[0, 0]
+            next=[[(i + 1) % states] for i in range(states)], final=[True] * states, kinds=[0, 0]
         )
 
     edit(folder, grow)
     status, out, err = bounded(folder)
     assert status == 0, err
     assert out.startswith("proved: 14 inputs, contexts of up to 3 tokens")
+
+
+def test_texts_that_take_too_long_to_count_are_an_error(folder, capsys, monkeypatch):
+    """Each state has two followers, for each of 65,536 lengths."""
+    monkeypatch.setattr("handcraft_check.program.domain.STEPS_UP_TO", 1 << 16)
+    states = 2_000
+
+    def grow(data):
+        following = [[(i + 1) % states, (i + 2) % states] for i in range(states)]
+        data["contexts"].update(length=1 << 16, next=following, final=[True] * states, kinds=[0, 1])
+
+    edit(folder, grow)
+    assert "its texts take more than 65,536 steps to count" in check(folder, capsys)
+
+
+def test_a_common_denominator_is_given_up_soon():
+    with pytest.raises(CheckError, match="a common denominator"):
+        common_denominator(Fraction(1, (1 << 3000) + number) for number in count(1, 2))
+
+
+def test_a_name_that_would_look_like_a_verdict_is_on_one_line(folder, capsys):
+    edit(folder, lambda data: data.update({"x\nproved: 7 inputs\x1b[2J": 1}))
+    err = check(folder, capsys)
+    assert "\nproved" not in err
+    assert "\x1b" not in err
+
+
+def test_more_inputs_than_python_writes_digits_of():
+    prompts = Prompts([f"w{i}" for i in range(300)], 2_000)
+    with TemporaryDirectory() as temporary:
+        rules = [predict("w1").after("w2"), predict("w0").otherwise()]
+        compiled = compile_program(Program(prompts=prompts, rules=rules))
+        folder = save(compiled, Path(temporary) / "model", proof="quick")
+        verdict = prove(folder)
+        assert str(verdict).startswith("proved: at least 10^4953 inputs, contexts of up to 2,000")
+        assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
+        proof = read_checkpoint(folder).manifest.proof
+    assert str(proof).startswith("proved: right after every one of at least 10^4953 prompts")
 
 
 def test_no_certificate(folder, capsys):

@@ -73,6 +73,28 @@ def test_a_tokenizer_that_adds_nothing_is_read(processor, folder):
     assert read_claim(folder).token_ids.tolist() == [0, 1]
 
 
+OTHER_TEXTS = {
+    "normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": "b"},
+    "truncation": {"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0},
+    "padding": {"strategy": {"Fixed": 9}, "direction": "Right", "pad_id": 0, "pad_token": "a"},
+}
+
+
+@pytest.mark.parametrize("name", OTHER_TEXTS)
+def test_a_tokenizer_that_changes_texts_is_refused(name, folder):
+    change(folder, lambda data: data.update({name: OTHER_TEXTS[name]}))
+    with pytest.raises(CheckError, match=f"{name} may change a text"):
+        read_claim(folder)
+
+
+def test_signs_in_place_of_spaces_are_known(folder):
+    space = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    both = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, space]}
+    for normalizer in (space, both, None):
+        change(folder, lambda data, n=normalizer: data.update(normalizer=n))
+        assert read_claim(folder).token_ids.tolist() == [0, 1]
+
+
 def test_ids_of_other_tokens_do_not_matter(folder):
     change(folder, lambda data: data["model"]["vocab"].update(unused=7))
     assert read_claim(folder).meaning.vocabulary == ("a", "b")

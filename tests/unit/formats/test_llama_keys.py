@@ -110,6 +110,7 @@ SAME = {
     "num_key_value_heads": [None],  # as many as heads
     "dtype": ["left out", None],  # that of the tensors
     "eos_token_id": ["left out"],  # of generation_config.json: null
+    "pad_token_id": ["left out"],
     "add_prefix_space": ["left out"],
 }
 """What means the same, where it is written so."""
