@@ -220,7 +220,7 @@ def tensors_of(recipe: Recipe) -> tuple[dict[str, np.ndarray], dict[str, object]
         "num_attention_heads": heads,
         "num_hidden_layers": 1,
         "num_key_value_heads": kv_heads,
-        "pad_token_id": count,
+        "pad_token_id": None,
         "rms_norm_eps": recipe.epsilon,
         "rope_theta": recipe.theta,
         "rope_parameters": {"rope_theta": recipe.theta, "rope_type": "default"},
