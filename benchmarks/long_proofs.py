@@ -1,9 +1,9 @@
 """Pattern rules over contexts of 1,024 tokens, proved from the finished files: `make bench-windows`.
 
 Each program is compiled for gpt2 and written, and its folder proved, in a process of its own with one
-thread. The smallest margin of texts that end in what random rules match, and of random texts, stands beside
-the proved one.
-The last row is GPT-2 small with a rule for each of its hidden units, as `benchmarks/scale.py` makes it.
+thread. The smallest margin of random texts, half of which end in what a rule matches, stands beside the
+proved one. The last row is GPT-2 small with a rule for each of its hidden units, as
+`benchmarks/scale.py` makes it.
 """
 
 from __future__ import annotations
