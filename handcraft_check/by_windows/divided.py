@@ -11,7 +11,7 @@ import numpy as np
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_cases.found import BudgetError
-from handcraft_check.by_cases.states import distinct
+from handcraft_check.by_cases.states import combinations, distinct
 from handcraft_check.by_windows.cases import Cases, in_steps
 from handcraft_check.by_windows.few_units import Open
 from handcraft_check.by_windows.sums import NormedSums
@@ -19,6 +19,9 @@ from handcraft_check.layers.layer_norm import Ids
 
 if TYPE_CHECKING:
     from handcraft_check.by_windows.window_model import WindowModel
+
+COLUMNS = 6
+"""Rows of few whole numbers are told apart by tables."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +140,7 @@ def apart(tokens: Ids, states: Ids) -> Sequence[Ids]:
         tokens: [token].
         states: whole numbers: [token, state].
     """
-    places = distinct(states)[1]
+    columns = states.T
+    places = combinations(*columns)[1] if len(columns) <= COLUMNS else distinct(states)[1]
     order = np.argsort(places, kind="stable")
     return np.split(tokens[order], np.flatnonzero(np.diff(places[order])) + 1)

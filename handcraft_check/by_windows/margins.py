@@ -19,7 +19,7 @@ from handcraft_check.by_windows.one_by_one import least_one_by_one
 from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.layers.layer_norm import Ids, Matrix
 
-ROWS = 256
+ROWS = 1024
 """So many rows are looked at more closely at once; the least margin of them saves others."""
 
 FEW = 32

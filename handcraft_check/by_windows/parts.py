@@ -93,10 +93,10 @@ class Part:
     def ends(self, weight: Make, key: Hashable = None, columns: Ids | None = None) -> Ends | Flat:
         """What weighted sums may be, as for `product`."""
         if key not in self.read:
-            made = weight()
-            shares = self._shares(made, key)
+            shares = self._shares(weight, key)
             if shares is not None:
                 return Flat(self.sums, shares if columns is None else shares[columns])
+            made = weight()
             if key is None or len(self.table) * made.shape[1] > KEPT_UP_TO:
                 used = self._used()
                 return Ends(used, used.product(lambda: made, None, columns), None, columns)
@@ -143,7 +143,7 @@ class Part:
                 low[some], high[some] = values.min(axis=1), values.max(axis=1)
         return low, high
 
-    def _shares(self, weight: Array, key: Hashable) -> Array | None:
+    def _shares(self, make: Make, key: Hashable) -> Array | None:
         """What each weighted sum is of a vector with the sum 1, if that decides it: [out].
 
         A weighted sum of numbers that is read about their mean has one weight for all dimensions that
@@ -152,7 +152,7 @@ class Part:
         if ("shares", key) in self.read:
             known: Array | None = self.read["shares", key]
             return known
-        live = self.live
+        weight, live = make(), self.live
         first = weight[live[0]] if len(live) else np.zeros(weight.shape[1])
         is_one = (weight[live[-1:]] == first).all() and (weight[live] == first).all()
         found = first if is_one else None
