@@ -15,7 +15,7 @@ from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded, product_error
 from handcraft_check.arithmetic.stream import PRODUCT_SLACK
 from handcraft_check.by_windows.cases import in_steps
-from handcraft_check.by_windows.one_by_one import least_one_by_one
+from handcraft_check.by_windows.one_by_one import OneByOne
 from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.layers.layer_norm import Ids, Matrix
 
@@ -27,6 +27,9 @@ FEW = 32
 
 WIDE = 2.0**-8
 """If the deviation differs more among alternatives, relatively, they are looked at one by one."""
+
+COLUMNS = 64
+"""So many differences at once are looked at alternative by alternative."""
 
 CELLS = 1 << 22
 """How many numbers an array may have that is made in one piece."""
@@ -195,10 +198,25 @@ class _Logits:
         found = x.read(apart, keeps=False)[0]
         least = found.center - found.error
         if x.scale.max() > WIDE:
-            constant = x.bias @ apart.weight + apart.bias
-            least = np.fmax(least, least_one_by_one(x, apart.weight) + constant)
+            self._look_one_by_one(x, apart, least)
         rounding = both.product_error(x.magnitude)
         return np.asarray((least - rounding[:, :-1] - rounding[:, -1:]).min(axis=1))
+
+    def _look_one_by_one(self, x: NormedSums, apart: Matrix, least: Array) -> None:
+        """Enlarge the least differences where alternatives, one by one, show more: [row, out].
+
+        The smallest are looked at, from the least on, until all others are above one of these.
+        """
+        alone, constant = OneByOne(x), x.bias @ apart.weight + apart.bias
+        roughly = least.min(axis=0)
+        order, lowest = np.argsort(roughly), np.inf
+        for places in in_steps(len(order), COLUMNS):
+            some = order[places]
+            if roughly[some[0]] > 0 and roughly[some[0]] >= lowest:
+                break
+            found = alone.least(apart.weight[:, some]) + constant[some]
+            least[:, some] = np.fmax(least[:, some], found)
+            lowest = min(lowest, float(least[:, some].min()))
 
     def _rounding(self, rows: Ids, ids: Ids) -> Array:
         """How far a logit can be from the exact sum: [pair]."""

@@ -6,6 +6,9 @@ mostly not those of the same alternative.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from handcraft_check.arithmetic.regime import Array
@@ -14,68 +17,65 @@ from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.layers.layer_norm import Ids
 
-CELLS = 1 << 22
-"""How many numbers an array may have that is made in one piece."""
 
-
-def least_one_by_one(x: NormedSums, weight: Array) -> Array:
-    """The least that weighted sums are, without what is added behind the scale: [row, out].
-
-    The summand with the largest effect on the deviation is taken one alternative at a time, for all
-    rows that allow the same ones together. For an alternative, let v be the least sum that any row has,
-    and let all deviations s be from S to T. What is at least v, divided by s, is at least v / T for
-    v >= 0, and v / S otherwise.
+@dataclass(frozen=True, eq=False)
+class OneByOne:
+    """Sums of which the summand that the deviation depends on is taken one alternative at a time.
 
     Args:
-        x: sums, normalized.
-        weight: [dimension, out].
-
-    Returns:
-        -inf where this is not known.
+        x: the sums, normalized.
     """
-    found = np.full((len(x.linear), weight.shape[1]), -np.inf)
-    if x.variance is None or not x.sums.parts:
+
+    x: NormedSums
+
+    def least(self, weight: Array) -> Array:
+        """The least that weighted sums are, without what is added behind the scale: [row, out].
+
+        All rows that allow the same alternatives are taken together. For one of these alternatives, let
+        v be the least sum that any row has, and let all deviations be from S to T. What is at least v,
+        divided by a deviation, is at least v / T for v >= 0, and v / S otherwise.
+
+        Args:
+            weight: [dimension, out].
+
+        Returns:
+            -inf where this is not known.
+        """
+        found = np.full((len(self.x.linear), weight.shape[1]), -np.inf)
+        behind = self.x.behind(weight)
+        for rows, alternatives, shallow, steep in self._kinds:
+            x, part = self.x.rows(rows), self._part.rows(rows)
+            others = x.sums.range(behind)[0] - part.ends(lambda: behind).least
+            values = part.table[alternatives] @ behind + others.min(axis=0)
+            low = np.where(values >= 0, values * shallow[:, None], values * steep[:, None])
+            found[rows] = low.min(axis=0)
+        found -= self.x.off(weight)
+        return np.where(np.isnan(found), -np.inf, found)
+
+    @cached_property
+    def _part(self) -> Part:
+        """The part of which the squares of alternatives differ most."""
+        parts = self.x.sums.parts
+        apart = [
+            np.subtract(*part.squares(self.x.sums.middle)[::-1]).max(initial=0.0) for part in parts
+        ]
+        return parts[int(np.argmax(apart))]
+
+    @cached_property
+    def _kinds(self) -> list[tuple[Ids, Ids, Array, Array]]:
+        """Rows, the alternatives that they allow, and the ends of 1 / the deviation of each."""
+        x, found = self.x, []
+        if x.variance is None or x.rounding is None or not x.sums.parts:
+            return []
+        for alternatives, rows in self._part.several:
+            squares = self._part.squares_of(x.sums.middle, alternatives, rows)
+            slack = PRODUCT_SLACK * np.square(x.sums.size[rows]).sum(axis=1)[:, None]
+            least, most = (each[rows][:, None] for each in x.variance)
+            least = least + (squares - squares.min(axis=1)[:, None] - slack) / x.width
+            most = most + (squares - squares.max(axis=1)[:, None] + slack) / x.width
+            rounding = x.rounding[rows].max()
+            with np.errstate(invalid="ignore", divide="ignore"):
+                steep = (1 + rounding) / np.sqrt(least.min(axis=0))
+                shallow = (1 - rounding) / np.sqrt(most.max(axis=0))
+            found.append((rows, alternatives, shallow, steep))
         return found
-    fixed = x.sums.middle
-    ranges = [each[1] - each[0] for each in (part.squares(fixed) for part in x.sums.parts)]
-    part = x.sums.parts[int(np.argmax([each.max(initial=0.0) for each in ranges]))]
-    for alternatives, rows in part.several:
-        found[rows] = _least(x.rows(rows), part.rows(rows), fixed[rows], alternatives, weight)
-    return found - x.off(weight)
-
-
-def _least(x: NormedSums, part: Part, fixed: Array, alternatives: Ids, weight: Array) -> Array:
-    """The least of all rows: [out].
-
-    Args:
-        x: rows that allow the same alternatives of a part.
-        part: this part of these rows.
-        fixed: the middle of all boxes: [row, dimension].
-        alternatives: these.
-        weight: [dimension, out].
-    """
-    assert x.variance is not None
-    assert x.rounding is not None
-    squares = part.squares_of(fixed, alternatives, np.arange(len(fixed)))
-    least, most = (each[:, None] for each in x.variance)
-    slack = PRODUCT_SLACK * np.square(x.sums.size).sum(axis=1)[:, None]
-    least = least + (squares - squares.min(axis=1)[:, None] - slack) / x.width
-    most = most + (squares - squares.max(axis=1)[:, None] + slack) / x.width
-    shallow = (1 - x.rounding.max()) / np.sqrt(most.max(axis=0))  # [alternative]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        steep = (1 + x.rounding.max()) / np.sqrt(least.min(axis=0))
-    found = np.empty(weight.shape[1])
-    step = max(1, CELLS // len(alternatives))
-    for start in range(0, len(found), step):
-        some = slice(start, start + step)
-        behind = x.behind(weight[:, some])
-        others = x.sums.range(behind)[0] - _ends(part, behind)
-        values = part.table[alternatives] @ behind + others.min(axis=0)
-        low = np.where(values >= 0, values * shallow[:, None], values * steep[:, None])
-        found[some] = low.min(axis=0)  # NaN where nothing is known
-    return np.where(np.isnan(found), -np.inf, found)
-
-
-def _ends(part: Part, weight: Array) -> Array:
-    """The least weighted sums of a part: [row, out]."""
-    return part.ends(lambda: weight).least

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from handcraft_check.arithmetic.regime import FLOAT32
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
-from handcraft_check.by_windows import margins, one_by_one
+from handcraft_check.by_windows import margins
 from handcraft_check.by_windows.margins import margins_of_logits, margins_of_sums
-from handcraft_check.by_windows.one_by_one import least_one_by_one
+from handcraft_check.by_windows.one_by_one import OneByOne
 from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.rms_norm_of_sums import rms_norm_of_sums
 from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums, sums_not_normed
@@ -45,6 +45,7 @@ def test_the_margin_of_every_alternative(rng, width, with_spans, few):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(margins, "FEW", few)
         patch.setattr(margins, "ROWS", int(rng.integers(1, 6)))
+        patch.setattr(margins, "COLUMNS", int(rng.integers(1, 4)))
         patch.setattr(margins, "CELLS", int(rng.integers(1, 100)))
         found = margins_of_sums(x, matrix, answers, token_ids, np.inf)
         others = margins_of_sums(x, matrix, answers, token_ids, 1.0)
@@ -94,10 +95,8 @@ def test_the_least_sum_alternative_by_alternative(rng, width):
     gain, bias = (boxes(rng, 1, width, most=2).center[0] for _ in range(2))
     normed = layer_norm_of_sums(sums, gain, bias, EPSILON)
     assume(not np.isnan(normed.factor).any())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(one_by_one, "CELLS", int(rng.integers(1, 20)))
-        found = least_one_by_one(normed, weight)
-        several = least_one_by_one(normed.rows(np.zeros(3, dtype=np.int64)), weight)
+    found = OneByOne(normed).least(weight)
+    several = OneByOne(normed.rows(np.zeros(3, dtype=np.int64))).least(weight)
     run = steps.layer_norm(rng, rows, gain, bias, EPSILON).astype(float)
     least = ((run - bias) @ weight).min(axis=0)
     rounding = 2.0**-22 * (np.abs(run) + np.abs(bias)).max(axis=0) @ np.abs(weight)  # of the bias
@@ -111,7 +110,7 @@ def test_the_least_sum_and_the_largest_deviation_are_of_different_alternatives()
     sums = Sums([part], Stream.of(Bounded(none, none)))
     x = layer_norm_of_sums(sums, np.ones(3), np.zeros(3), EPSILON)
     weight = np.array([[1.0], [-1.0], [0.0]])
-    assert np.allclose(least_one_by_one(x, weight), np.sqrt(6), atol=1e-3)
+    assert np.allclose(OneByOne(x).least(weight), np.sqrt(6), atol=1e-3)
     found = x.read(Matrix(weight, np.zeros(1)))[0]
     assert found.center - found.error < 0.5
 
