@@ -16,7 +16,7 @@ from handcraft_check.errors import CheckError
 from handcraft_check.folder.files import CONFIG, GENERATION, JSON_UP_TO, TENSORS, read_bytes, read_json
 
 OTHERS = re.compile(
-    r"(?!model\.safetensors$)("
+    r"(?!(model|disguise|freeze|components|activations|featurizers)\.safetensors$)("
     r".*\.safetensors(\.index\.json)?"
     r"|(model|pytorch_model|tf_model|flax_model|consolidated)\b.*\.(bin|pt|pth|ckpt|h5|msgpack|index\.json)"
     r"|adapter_(config|model)\b.*"
@@ -25,7 +25,8 @@ OTHERS = re.compile(
     r")",
     re.IGNORECASE,
 )
-"""Names of files that some tool takes for the weights, or for what is to be done with them."""
+"""Names of files that some tool takes for the weights, or for what is to be done with them. What
+`handcraft disguise` and ground truth write beside a model has names that no class has."""
 
 DECODING = {
     "do_sample": False,

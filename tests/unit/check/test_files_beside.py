@@ -70,7 +70,15 @@ def test_a_file_that_may_be_loaded_in_place_of_the_weights_is_refused(name, fold
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "training_args.bin", "optimizer.pt", "model.gguf", "LICENSE"]
+    "name",
+    [
+        "README.md",
+        "training_args.bin",
+        "optimizer.pt",
+        "model.gguf",
+        "disguise.safetensors",
+        "freeze.safetensors",
+    ],
 )
 def test_other_files_do_not_matter(name, folder):
     (folder / name).write_text("{}", "utf-8")
