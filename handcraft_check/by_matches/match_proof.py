@@ -1,4 +1,4 @@
-"""Heads of a later block that read what the program matches: one model for each way in which they do."""
+"""Heads of a later block that read what the program matches: one model for each way to read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from handcraft_check.by_matches.conditions import Branch, branches, conditions, default_of
 from handcraft_check.by_matches.matched_model import MatchedModel, Read, Written
 from handcraft_check.by_matches.readings import Reading
-from handcraft_check.by_matches.settled import Settled, settled
 from handcraft_check.by_matches.scores import Scores, Sources
+from handcraft_check.by_matches.settled import Settled, settled
 from handcraft_check.by_matches.vectors import Vectors
 from handcraft_check.by_matches.winners import ALIKE, check_winners
 from handcraft_check.by_windows.window_model import WindowModel
@@ -130,9 +130,7 @@ class _Matches:
             atoms |= {atom for atom, _ in every if atom is not None}
             read = {atom for _, atom in every if atom is not None}
             kinds = vectors.kinds(read | vectors.differing(queries.most * factor, ALIKE))
-            codes = [
-                kinds.codes(each.atoms[1], each.there) for case in cases for each in case
-            ]
+            codes = [kinds.codes(each.atoms[1], each.there) for case in cases for each in case]
             sources.append(
                 Sources(vectors, kinds.merged(codes), cases, _visible(here, source), source.positions)
             )

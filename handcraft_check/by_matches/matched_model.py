@@ -65,7 +65,9 @@ class Written:
             half = (places.max(axis=0) - places.min(axis=0)) / 2
             middle = (places.max(axis=0) + places.min(axis=0)) / 2
             each = [factor * (table @ weight) for table in source.tables]
-            lows, highs = (middle + sum(end(table, axis=0) for table in each) for end in (np.min, np.max))
+            lows, highs = (
+                middle + sum(end(table, axis=0) for table in each) for end in (np.min, np.max)
+            )
             upper = np.maximum(np.abs(lows), np.abs(highs)) + half
             own = normed.rest[0] @ np.abs(matrix.weight) + matrix.product_error(normed.magnitude)[0]
             own += normed.drift[0] * np.abs(normed.gain @ matrix.weight) + normed.scale[0] * upper
@@ -180,7 +182,9 @@ class MatchedModel(WindowModel):
         self.add([self.here.positions[reach]])
         everything = self.sets.number(np.arange(self.sets.vocabulary))
         chosen = []
-        columns = [self._columns(number, choice) for number, some in enumerate(self.choices) for choice in some]
+        columns = [
+            self._columns(number, choice) for number, some in enumerate(self.choices) for choice in some
+        ]
         for row in joint(self.choices, CASES):
             sets: list[int] | None = [everything] * len(self.tables)
             for at, numbers in zip(columns, row, strict=True):

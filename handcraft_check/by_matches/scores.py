@@ -58,10 +58,10 @@ class Sources:
 class Scores:
     """What tokens and positions add to the scores of some queries.
 
-    A query is a + i, of tokens a and the position i, and a key k + j. Their product is a k + a j + i j
-    + i k. Of a j, that of a fixed vector in place of a is taken; what is left, and i k, are errors. What
-    the constant part of a query makes of the keys at one kind of position is taken for what positions
-    add.
+    A query is a + i, of tokens a and the position i, and a key is k + j. Their product is the sum of
+    a k, a j, i j and i k. Of a j, that of a fixed vector in place of a is taken; what is left, and i k,
+    are errors. What the constant part of a query makes of the keys at one kind of position is taken for
+    what positions add.
 
     Args:
         queries: how they are made.
@@ -152,7 +152,7 @@ class Scores:
         for dimension in np.flatnonzero(np.ptp(self.keys, axis=0) > 0).tolist():
             keys, box = self.keys[:, dimension], some.box[:, dimension] * self.factor
             found += box[:, None] * np.abs(keys - keys[around][:, None])
-        return found
+        return np.asarray(found)
 
     def of_any_keys(self, some: Kinds) -> Array:
         """The same for any two keys: [query]."""

@@ -17,6 +17,9 @@ from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import OWN, UnfitError, Window
 from handcraft_check.layers.layer_norm import Ids
 
+APART = 16
+"""Positions that hidden units read in up to so many ways are looked at apart."""
+
 
 @dataclass(frozen=True, eq=False)
 class Settled:
@@ -55,6 +58,31 @@ class Settled:
         return Sums([places, *parts], Stream.of(Bounded(none, np.tile(self.error, (count, 1)))))
 
 
+def _groups(model: WindowModel, layers: range) -> list[Ids]:
+    """Groups of positions: those that hidden units read differently apart, if these are few.
+
+    What a unit passes on would be an error if it was not the same for all positions of a group.
+    """
+    found: list[Ids] = []
+    for positions in model.together(is_outright=False):
+        read = np.concatenate(
+            [
+                model.found.places[positions] @ (block.ln_2[0].center[:, None] * block.c_fc.weight)
+                for block in (model.model.blocks[layer] for layer in layers)
+            ],
+            axis=1,
+        )
+        size = np.abs(read).max(axis=0, initial=0.0)
+        kinds = np.rint(read / np.where(size == 0, 1.0, size) * 2.0**20)
+        _, which = np.unique(kinds, axis=0, return_inverse=True)
+        which = which.reshape(-1)
+        is_few = which.max() < APART
+        found += (
+            [positions[which == kind] for kind in range(which.max() + 1)] if is_few else [positions]
+        )
+    return found
+
+
 def settled(model: WindowModel, layers: range, most: int) -> list[Settled]:
     """Positions of one kind, behind several blocks, for all tokens.
 
@@ -69,7 +97,7 @@ def settled(model: WindowModel, layers: range, most: int) -> list[Settled]:
         BudgetError: it would be more.
         UnfitError: hidden units distinguish tokens at several places of the window.
     """
-    cases = model.everything()
+    cases = model.everything(_groups(model, layers))
     everything = cases.chosen[0, 0] if len(cases) else 0
     before = model.behind_heads(cases)
     cases, x = model.passed(cases, before, layers, most)
@@ -83,9 +111,7 @@ def settled(model: WindowModel, layers: range, most: int) -> list[Settled]:
         divided = np.flatnonzero((chosen != everything).any(axis=0))
         if len(divided) > 1:
             raise UnfitError("units in front of heads that match read several tokens at once")
-        tables = [
-            table[group * vocabulary : (group + 1) * vocabulary].copy() for table in model.tables
-        ]
+        tables = [table[group * vocabulary : (group + 1) * vocabulary].copy() for table in model.tables]
         atom = int(divided[0]) if len(divided) else OWN
         for row, number in enumerate(chosen[:, atom].tolist()):
             tables[atom][model.sets[number]] += known[row]

@@ -23,8 +23,8 @@ VECTORS = 1 << 14
 class Kinds:
     """Queries or keys by the tokens of some atoms, without what the position adds.
 
-    The computed vector is v + p + e + s mean + t (v + p - fixed), where p is what the position adds, and
-    |e| <= box, |s| <= shift, |t| <= scale.
+    The computed vector is v + p + e + s mean + t (v + p - fixed), where p is what the position adds,
+    |e| <= box, |s| <= shift and |t| <= scale.
 
     Args:
         tokens: for each of these atoms, the token: [kind].
@@ -50,9 +50,7 @@ class Kinds:
     def rows(self, which: Ids | Flags | slice) -> Kinds:
         """Some of them."""
         tokens = {atom: each[which] for atom, each in self.tokens.items()}
-        return Kinds(
-            tokens, self.vectors[which], self.box[which], self.shift[which], self.scale[which]
-        )
+        return Kinds(tokens, self.vectors[which], self.box[which], self.shift[which], self.scale[which])
 
     def merged(self, codes: Sequence[Ids]) -> Kinds:
         """One of all kinds that have the same codes and nearly the same vectors.
@@ -101,7 +99,9 @@ class Vectors:
         self.place = np.abs(self.places).max(axis=0)
         self.start = self.fixed + self.factor * self.middle  # what does not depend on tokens
         self.tokens = [table @ self.weight for table in x.tables]
-        size = normed.factor[0] * np.max([np.abs(e).max(axis=0) for e in (places, *self.tokens)], axis=0)
+        size = normed.factor[0] * np.max(
+            [np.abs(e).max(axis=0) for e in (places, *self.tokens)], axis=0
+        )
         self.most = np.abs(self.fixed) + (len(self.tokens) + 1) * size * 2
 
     def _box(self, normed: NormedSums) -> Array:

@@ -213,12 +213,12 @@ def _check_one(
 
 
 def _between_positions(scores: Scores) -> tuple[float, float, float]:
-    """The least difference of what two positions that are seen add, of three, and the largest of two."""
+    """How far what positions add is apart: two of those that are seen, three, and at most."""
     order = np.argsort(np.concatenate([source.columns for source in scores.sources]))
-    seen = np.concatenate([source.seen for source in scores.sources], axis=1)[:, order]
+    seen: Flags = np.concatenate([source.seen for source in scores.sources], axis=1)[:, order]
     every = np.concatenate(scores.places, axis=1)[:, order]
     if not scores.queries.places.any():  # it is the same for each destination
-        every, seen = every[-1:], seen.any(axis=0, keepdims=True)
+        every, seen = every[-1:], np.asarray(seen.any(axis=0, keepdims=True))
     farthest = np.where(seen, every, -np.inf).max(axis=1) - np.where(seen, every, np.inf).min(axis=1)
     ranked = np.sort(np.where(seen, every, np.nan), axis=1)
     between = (ranked[:, 1:] - ranked[:, :-1], ranked[:, 2:] - ranked[:, :-2])

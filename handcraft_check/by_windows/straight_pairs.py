@@ -41,8 +41,8 @@ def straight_pairs(
     """What pairs of straight units write.
 
     Both read one number r, whatever it is, and pass on r + b and r + c, each rounded as a sum of its
-    own. So what they write together is b - c times the row of one of them, and does not depend on r. All
-    that is written is one sum, whose rounding is that of all terms together.
+    own. So what they write together is b - c times the row of one of them, and does not depend on r.
+    All that is written is one sum, whose rounding is that of all terms together.
 
     Args:
         x: the stream, normalized.

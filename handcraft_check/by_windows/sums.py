@@ -324,8 +324,8 @@ def layer_norm_of_sums(
 
     The same lemmas as in `handcraft_check.layers.layer_norm.layer_norm`, for the largest and the least
     of all alternatives. The positive numbers of a row add up to half of what the sum of all and that of
-    their absolute values are together, and so do the negative ones, but for the sign. A row of which too little is known becomes NaN, and so does one that may be
-    infinite.
+    their absolute values are together, and the negative ones to half of the difference. A row of which
+    too little is known becomes NaN, and so does one that may be infinite.
 
     Args:
         x: sums.

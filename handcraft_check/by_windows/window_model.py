@@ -133,11 +133,15 @@ class WindowModel:
             return Cases(np.repeat(groups, len(every)), np.tile(every, (len(groups), 1)))
         return self.everything()
 
-    def everything(self) -> Cases:
-        """All positions and tokens, in few cases."""
-        groups = self.add(self.together(is_outright=False))
+    def everything(self, groups: Sequence[Ids] | None = None) -> Cases:
+        """All positions and tokens, in few cases.
+
+        Args:
+            groups: of positions; those of `together` without it.
+        """
+        added = self.add(self.together(is_outright=False) if groups is None else groups)
         tokens = self.sets.number(np.arange(self.sets.vocabulary))
-        return Cases(groups, np.full((len(groups), len(self.tables)), tokens))
+        return Cases(added, np.full((len(added), len(self.tables)), tokens))
 
     def tokens_at(self, position: int, chosen: Ids) -> Iterable[tuple[int, int]]:
         """Positions and tokens of one text of a case."""

@@ -16,7 +16,7 @@ from handcraft import Program, Prompts, compile_program, lookup, predict, save
 from handcraft.weights.layout import Sizes
 from handcraft_check.attempts import attempted
 from handcraft_check.by_cases.found import BudgetError
-from handcraft_check.by_windows import window_model, window_proof
+from handcraft_check.by_windows import window_model
 from handcraft_check.by_windows.copies import copied
 from handcraft_check.by_windows.narrow import narrowed
 from handcraft_check.by_windows.window_model import WindowModel
