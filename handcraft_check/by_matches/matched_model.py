@@ -14,6 +14,8 @@ from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Stream
 from handcraft_check.by_matches.readings import Choice, Fused, Reading, choices, joint
 from handcraft_check.by_matches.settled import Settled
 from handcraft_check.by_windows.cases import Cases
+from handcraft_check.by_windows.divided import Divided
+from handcraft_check.by_windows.few_units import few_units
 from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.sums import Sums
 from handcraft_check.by_windows.window_model import WindowModel
@@ -220,6 +222,10 @@ class MatchedModel(WindowModel):
         known, error = (np.tile(each, (len(cases), 1)) for each in (self.known, self.error_here))
         x = self.sums(cases, Stream.of(Bounded(known, error)))
         return self._added(x, self.model.blocks[self.layer].heads.out.terms > 0)
+
+    def _behind_units(self, layer: int, x: Divided) -> Stream:
+        block, activation = self.model.blocks[layer], self.model.activation
+        return few_units(x.normed, x.open, block.c_fc, block.mlp_out, activation, cancels=True)
 
     def alternatives(self, atom: int, group: int, chosen: int) -> Ids:
         """The rows of an atom's table that a case allows."""

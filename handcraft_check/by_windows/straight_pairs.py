@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from handcraft_check.arithmetic.regime import Array
-from handcraft_check.arithmetic.rounding import product_error
+from handcraft_check.arithmetic.rounding import Bounded, product_error
 from handcraft_check.by_windows.cases import in_steps
 from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.layers.hidden_units import opposite_pairs
@@ -16,6 +16,10 @@ from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
 
 TOGETHER = 256
 """How many pairs are computed together."""
+
+WIDE = 2.0**-3
+"""Pairs that read a number which is known better, or the same for all alternatives, are computed with
+all other units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +40,9 @@ class Paired:
 
 
 def straight_pairs(
-    x: NormedSums, rows: Ids, units: Ids, most: Array, is_straight: Flags, up: Matrix, down: Matrix
+    x: NormedSums, rows: Ids, units: Ids, read: Bounded, is_straight: Flags, up: Matrix, down: Matrix
 ) -> Paired:
-    """What pairs of straight units write.
+    """What pairs of straight units write that read numbers of which little is known.
 
     Both read one number r, whatever it is, and pass on r + b and r + c, each rounded as a sum of its
     own. So what they write together is b - c times the row of one of them, and does not depend on r.
@@ -48,22 +52,23 @@ def straight_pairs(
         x: the stream, normalized.
         rows: the rows of units that are not shown to be off, in order: [open].
         units: which units these are: [open].
-        most: the largest absolute values that they read: [open].
+        read: what they read: [open].
         is_straight: which of these surely are straight: [open].
         up: reads x.
         down: writes to the stream.
     """
-    width, partner = down.weight.shape[1], _partners(up, down)
-    is_paired = np.zeros(len(rows), dtype=bool)
-    some = np.flatnonzero(is_straight & (partner[units] >= 0))
+    width, is_paired = down.weight.shape[1], np.zeros(len(rows), dtype=bool)
+    partner = _partners(up, down) if is_straight.any() else np.full(len(up.bias), -1)
+    most = np.abs(read.center) + read.error
+    is_wide = (read.error > WIDE) & (x.half[rows] > 0).any(axis=1)
+    some = np.flatnonzero(is_straight & (partner[units] >= 0) & is_wide)
     if len(some) > 1:
         keys = rows * len(partner) + units  # in order
         others = rows[some] * len(partner) + partner[units[some]]
         places = np.minimum(np.searchsorted(keys[some], others), len(some) - 1)
         is_paired[some[keys[some][places] == others]] = True
     found, row = np.unique(rows[is_paired], return_inverse=True)
-    center, error = np.zeros((2, len(found), width))
-    size, terms = np.zeros((2, len(found), width))
+    center, error, size, beside, terms = np.zeros((5, len(found), width))
     where = np.flatnonzero(is_paired)
     for places in in_steps(len(where), TOGETHER):
         if not len(places):
@@ -75,14 +80,19 @@ def straight_pairs(
         weight = down.weight[own]
         np.add.at(center, at, up.bias[own, None] * weight)
         np.add.at(error, at, rounding[:, None] * np.abs(weight))
-    beside = np.flatnonzero(np.isin(rows, found))
-    at = np.searchsorted(found, rows[beside])
-    for places in in_steps(len(beside), TOGETHER):
-        if len(places):
-            weight = np.abs(down.weight[units[beside[places]]])
-            np.add.at(size, at[places], most[beside[places], None] * weight)
-            np.add.at(terms, at[places], weight != 0)
-    error += product_error(size + down.bias_magnitude, terms + (down.bias != 0), None, down.is_exact)
+    inside = np.flatnonzero(np.isin(rows, found))
+    for places in in_steps(len(inside), TOGETHER):
+        if not len(places):
+            continue
+        some, at = inside[places], np.searchsorted(found, rows[inside[places]])
+        weight = np.abs(down.weight[units[some]])
+        written = most[some, None] * weight
+        np.add.at(size, at, written)
+        np.add.at(beside, at, np.where(is_paired[some, None], 0.0, written))
+        np.add.at(terms, at, weight != 0)
+    total = np.abs(center + down.bias) + error + beside
+    terms += down.bias != 0
+    error += product_error(size + down.bias_magnitude, terms, total, down.is_exact)
     return Paired(is_paired, found, center, error)
 
 

@@ -9,7 +9,7 @@ import float32_steps as steps
 import numpy as np
 import pytest
 from float32_steps import F
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matching_programs import compiled_to, forward, induction, matching
 from sweeps import sweep
@@ -62,7 +62,7 @@ def test_no_text_has_a_smaller_margin_in_float32(program, rng, tmp_path_factory)
     try:
         found = proved(claim, model)
     except (UnfitError, BudgetError):
-        assume(False)
+        return
     for text in texts(claim, rng, 3):
         *_, logits = forward(rng, claim.model.config, tensors, claim.token_ids[text])
         assert lead(claim, text, logits) >= found.margin - 1e-9 * np.abs(logits).max()
@@ -155,7 +155,7 @@ def test_scores_and_rows_in_float32(program, rng, tmp_path_factory):
         try:
             proved(claim)
         except (UnfitError, BudgetError):
-            assume(kept)
+            pass
     for text in texts(claim, rng, 1):
         ids = claim.token_ids[text]
         streams, every, _ = forward(rng, claim.model.config, tensors, ids)
