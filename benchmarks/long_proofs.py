@@ -1,7 +1,8 @@
-"""Pattern rules over contexts of 1,024 tokens, proved from the finished files: `make bench-windows`.
+"""Programs over contexts of 1,024 tokens, proved from the finished files: `make bench-windows`.
 
 Each program is compiled for gpt2 and written, and its folder proved, in a process of its own with one
-thread. The smallest margin of texts that end in what random rules match stands beside the proved one.
+thread. The smallest margin of some texts stands beside the proved one: texts that end in what random
+rules match, and short texts of few words for induction.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from measuring import answer, print_table, proof_measured, verdict_in_words
+from words import induction, vocabulary
 
 from handcraft import Program, predict
 
@@ -23,6 +25,9 @@ CONTEXT = 1_024
 
 ROWS = ((2, 1), (4, 40), (50, 200), (200, 1_000), (5_000, 1_000))
 """Words of the vocabulary, and rules."""
+
+INDUCTIONS = (3, 26, 1_000)
+"""Words of the vocabulary of programs that predict what followed last time."""
 
 TEXTS = 200
 """How many texts are run; one of few tokens shows what one of many does, after the first few."""
@@ -52,16 +57,29 @@ def program(size: int, count: int) -> Program:
     return Program(words, CONTEXT, [*rules, predict("w0").otherwise()])
 
 
+def echoes(size: int) -> list[tuple[str, ...]]:
+    """Short texts of few words, most of which occur twice."""
+    random = Random(3)
+    words = [random.sample(vocabulary(size), 3) for _ in range(TEXTS)]
+    return [tuple(random.choice(some) for _ in range(6)) for some in words]
+
+
 def proved(number: int) -> dict[str, Any]:
     """Prove one program."""
     from handcraft import compile_program, save
     from handcraft_check.claim import read_claim
     from handcraft_check.prove import prove
 
-    size, count = ROWS[number]
+    size = ROWS[number][0] if number < len(ROWS) else INDUCTIONS[number - len(ROWS)]
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        compiled = compile_program(program(size, count), architecture="gpt2")
+        if number < len(ROWS):
+            known = patterns(*ROWS[number])
+            compiled = compile_program(program(*ROWS[number]), architecture="gpt2")
+        else:
+            known = echoes(size)
+            made = induction(vocabulary(size), CONTEXT)
+            compiled = compile_program(made, architecture="gpt2", tokens="binary")
         save(compiled, folder)
         start = time.process_time()
         verdict = prove(folder)
@@ -72,7 +90,7 @@ def proved(number: int) -> dict[str, Any]:
             "cases": verdict.cases,
             "margin": verdict.margin,
             "s": time.process_time() - start,
-            "seen": smallest_seen(read_claim(folder), patterns(size, count)),
+            "seen": smallest_seen(read_claim(folder), known),
         }
 
 
@@ -91,7 +109,9 @@ def smallest_seen(claim: Any, known: list[tuple[str, ...]]) -> float:
 
 def rows() -> Iterator[tuple[str, ...]]:
     """The rows of the table."""
-    for number, (size, count) in enumerate(ROWS):
+    named = [(f"{size:,}", f"{count:,} rule{'s' if count > 1 else ''}") for size, count in ROWS]
+    named += [(f"{size:,}", "induction") for size in INDUCTIONS]
+    for number, names in enumerate(named):
         found = proof_measured(__file__, number, SECONDS)
         is_proved = found["verdict"] == "proved"
         cells = {
@@ -102,12 +122,12 @@ def rows() -> Iterator[tuple[str, ...]]:
             "s": "{:.1f}",
         }
         shown = [form.format(found[name]) if name in found else "" for name, form in cells.items()]
-        yield f"{size:,}", f"{count:,}", verdict_in_words(found), *shown
+        yield *names, verdict_in_words(found), *shown
 
 
 def main() -> None:
     """Print the table."""
-    head = ("words", "rules", "verdict", "parameters", "cases", "proved margin", "smallest seen", "s")
+    head = ("words", "program", "verdict", "parameters", "cases", "proved margin", "smallest seen", "s")
     print_table(head, rows())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from matching_programs import compiled_to, forward, induction, matching
 from sweeps import sweep
 
+from handcraft.formats.save_planted import save_planted
+from handcraft.proofs.plant import plant
 from handcraft_check.arithmetic.rounding import CERTAIN
 from handcraft_check.attempts import attempted
 from handcraft_check.by_cases.found import BudgetError
@@ -23,6 +26,7 @@ from handcraft_check.by_matches.readings import choices
 from handcraft_check.by_matches.winners import needed_gap
 from handcraft_check.by_windows.window_proof import prove_windows
 from handcraft_check.by_windows.windows import TokenSets, UnfitError
+from handcraft_check.claim import read_claim
 from handcraft_check.layers.model import Model
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
@@ -103,6 +107,15 @@ def test_another_meaning_is_not_proved(compiled, meant, tmp_path):
     assert found.word != "proved"
 
 
+@pytest.mark.parametrize("prompt", ["aabcd", "e", "abcda", "edcba"])
+def test_a_model_that_is_wrong_after_one_prompt_is_not_proved(prompt, tmp_path):
+    planted = plant(induction(), prompt)
+    save_planted(planted, tmp_path)
+    claim = read_claim(tmp_path)
+    with pytest.raises(UnfitError):
+        proved(claim)
+
+
 @pytest.fixture(scope="module")
 def right(tmp_path_factory):
     """A claim that is right after every text, and its tensors."""
@@ -152,10 +165,8 @@ def test_scores_and_rows_in_float32(program, rng, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(match_proof._Matches, "_check", checked)
-        try:
+        with suppress(UnfitError, BudgetError):
             proved(claim)
-        except (UnfitError, BudgetError):
-            pass
     for text in texts(claim, rng, 1):
         ids = claim.token_ids[text]
         streams, every, _ = forward(rng, claim.model.config, tensors, ids)
