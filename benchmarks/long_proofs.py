@@ -1,9 +1,9 @@
-"""Pattern rules over contexts of 1,024 tokens, proved from the finished files: `make bench-windows`.
+"""Programs over contexts of 1,024 tokens, proved from the finished files: `make bench-windows`.
 
 Each program is compiled for gpt2 and written, and its folder proved, in a process of its own with one
-thread. The smallest margin of random texts, half of which end in what a rule matches, stands beside the
-proved one. The last row is GPT-2 small with a rule for each of its hidden units, as
-`benchmarks/scale.py` makes it.
+thread. The smallest margin of random texts stands beside the proved one: half of them end in what a
+rule matches, or have few different words, of which induction reads what followed. The last row is GPT-2
+small with a rule for each of its hidden units, as `benchmarks/scale.py` makes it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import scale
 from judged_folders import Original, least_of
 from measuring import MeasureError, answer, measured, print_table, proof_measured, verdict_in_words
+from words import induction, vocabulary
 
 from handcraft import Program, predict
 
@@ -27,6 +28,9 @@ CONTEXT = 1_024
 
 ROWS = ((2, 1), (4, 40), (50, 200), (200, 1_000), (5_000, 1_000))
 """Words of the vocabulary, and rules."""
+
+INDUCTIONS = (3, 26, 1_000)
+"""Words of the vocabulary of programs that predict what followed last time."""
 
 TEXTS = 200
 """How many texts of each kind are run; one of few tokens shows what one of many does."""
@@ -56,15 +60,28 @@ def program(size: int, count: int) -> Program:
     return Program(words, CONTEXT, [*rules, predict("w0").otherwise()])
 
 
+def echoes(size: int) -> list[tuple[str, ...]]:
+    """Short texts of few words, most of which occur twice."""
+    random = Random(3)
+    words = [random.sample(vocabulary(size), 3) for _ in range(TEXTS)]
+    return [tuple(random.choice(some) for _ in range(6)) for some in words]
+
+
 def proved(number: int) -> dict[str, Any]:
     """Prove one program."""
     from handcraft import compile_program, save
     from handcraft_check.prove import prove
 
-    size, count = ROWS[number]
+    size = ROWS[number][0] if number < len(ROWS) else INDUCTIONS[number - len(ROWS)]
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        compiled = compile_program(program(size, count), architecture="gpt2")
+        if number < len(ROWS):
+            known = patterns(*ROWS[number])
+            compiled = compile_program(program(*ROWS[number]), architecture="gpt2")
+        else:
+            known = echoes(size)
+            made = induction(vocabulary(size), CONTEXT)
+            compiled = compile_program(made, architecture="gpt2", tokens="binary")
         save(compiled, folder)
         start = time.process_time()
         verdict = prove(folder)
@@ -75,7 +92,7 @@ def proved(number: int) -> dict[str, Any]:
             "cases": verdict.cases,
             "margin": verdict.margin,
             "s": time.process_time() - start,
-            "seen": smallest_seen(folder, patterns(size, count)),
+            "seen": smallest_seen(folder, known),
         }
 
 
@@ -111,12 +128,14 @@ def of_gpt2_small() -> dict[str, Any]:
 
 def rows() -> Iterator[tuple[str, ...]]:
     """The rows of the table."""
-    for number, (size, count) in enumerate(ROWS):
-        yield row(size, count, CONTEXT, proof_measured(__file__, number, SECONDS))
-    yield row(scale.WORDS, scale.RULES, scale.LONGEST, of_gpt2_small())
+    named = [(size, f"{count:,} rule{'s' if count > 1 else ''}") for size, count in ROWS]
+    named += [(size, "induction") for size in INDUCTIONS]
+    for number, (size, name) in enumerate(named):
+        yield row(size, name, CONTEXT, proof_measured(__file__, number, SECONDS))
+    yield row(scale.WORDS, f"{scale.RULES:,} rules", scale.LONGEST, of_gpt2_small())
 
 
-def row(words: int, rules: int, context: int, found: Mapping[str, Any]) -> tuple[str, ...]:
+def row(words: int, name: str, context: int, found: Mapping[str, Any]) -> tuple[str, ...]:
     """One row."""
     is_proved = found["verdict"] == "proved"
     cells = {
@@ -127,12 +146,12 @@ def row(words: int, rules: int, context: int, found: Mapping[str, Any]) -> tuple
         "s": "{:.1f}",
     }
     shown = [form.format(found[name]) if name in found else "" for name, form in cells.items()]
-    return f"{words:,}", f"{rules:,}", f"{context:,}", verdict_in_words(found), *shown
+    return f"{words:,}", name, f"{context:,}", verdict_in_words(found), *shown
 
 
 def main() -> None:
     """Print the table."""
-    head = ("words", "rules", "context", "verdict", "parameters", "cases", "proved margin")
+    head = ("words", "program", "context", "verdict", "parameters", "cases", "proved margin")
     print_table((*head, "smallest seen", "s"), rows())
 
 

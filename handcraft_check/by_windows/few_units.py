@@ -10,6 +10,7 @@ from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded, product_error
 from handcraft_check.by_windows.cases import in_steps
 from handcraft_check.by_windows.spans import MOST, Spanned
+from handcraft_check.by_windows.straight_pairs import straight_pairs
 from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.layers.hidden_units import Activation, mlp
 from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
@@ -55,13 +56,22 @@ class Open:
         return Open(self.rows[which], self.units[which], self.read[which])
 
 
-def few_units(x: NormedSums, open_: Open, up: Matrix, down: Matrix, activation: Activation) -> Spanned:
+def few_units(
+    x: NormedSums,
+    open_: Open,
+    up: Matrix,
+    down: Matrix,
+    activation: Activation,
+    *,
+    cancels: bool = False,
+) -> Spanned:
     """The residual stream behind an MLP of sums, before the addition is rounded.
 
     It is that of `handcraft_check.layers.hidden_units.mlp`. Where no unit is open, only the bias is
-    added. Where one is, and it is straight, it writes what it reads, with all that this errs by, times
-    its row of `down`: one common error more. Other rows are computed with the units that are open in
-    any of them.
+    added. Straight units that read the same and write the opposite may be taken together, in pairs
+    (`straight_pairs`). Where one more is open, and it is straight, it writes what it reads, with all
+    that this errs by, times its row of `down`: one common error more. Other rows are computed with the
+    units that are open in any of them.
 
     Args:
         x: the stream, normalized.
@@ -69,12 +79,16 @@ def few_units(x: NormedSums, open_: Open, up: Matrix, down: Matrix, activation: 
         up: reads x.
         down: writes to the stream.
         activation: of the units.
+        cancels: whether straight units that cancel each other are taken together.
     """
     stream, count = Spanned.of_stream(x.stream), len(x.linear)
     adding = down.product_error(np.zeros((1, len(down.weight))))
     center, error, box = stream.center + down.bias, stream.error + adding, stream.box + adding
     off = open_.read.center + open_.read.error <= -activation.straight
     open_ = open_.where(~off)
+    is_straight = (open_.states(activation) == 2) & cancels
+    paired = straight_pairs(x, open_.rows, open_.units, open_.read, is_straight, up, down)
+    open_ = open_.where(~paired.is_paired)
     is_alone = np.bincount(open_.rows, minlength=count) == 1
     one = open_.where(is_alone[open_.rows])
     one = one.where(one.states(activation) == 2)
@@ -105,6 +119,9 @@ def few_units(x: NormedSums, open_: Open, up: Matrix, down: Matrix, activation: 
         center[these], error[these], box[these] = few.center, few.error, few.box
         spans[these] = 0.0
         spans[these, : few.spans.shape[1]] = few.spans
+    center[paired.rows] += paired.center
+    error[paired.rows] += paired.error
+    box[paired.rows] += paired.error
     return Spanned.with_spans(center, error, box, spans)
 
 

@@ -58,11 +58,8 @@ def rotary_copies(model: Model, token_ids: Ids, length: int) -> RotaryCopied:
     """Which source each head of the first block copies at every position, for all tokens at once.
 
     Raises:
-        UnfitError: the heads of another block read too, or one reads several sources, or others for
-            other tokens.
+        UnfitError: one reads several sources, or others for other tokens.
     """
-    if any(block.heads.count for block in model.blocks[1:]):
-        raise UnfitError("heads of a later block read")
     block, heads = model.blocks[0], model.blocks[0].heads
     assert model.config.begin is not None
     assert block.rotary is not None
@@ -202,7 +199,8 @@ class RotaryWindowModel(WindowModel):
         rounding = (format.unit + 2 * UNIT) * (total + errors) + format.tiny
         return np.minimum(rounding, np.where(is_number, errors, np.inf))
 
-    def _behind_heads(self, cases: Cases) -> Sums:
+    def behind_heads(self, cases: Cases) -> Sums:
+        """The stream of some cases behind the heads that decide what they are."""
         none = np.zeros((len(cases), self.model.config.n_embd))
         x = self.sums(cases, Stream.of(Bounded(none, self.error[cases.groups])))
         return self._added(x, self.model.blocks[0].heads.out.terms > 0)

@@ -323,8 +323,9 @@ def layer_norm_of_sums(
     """LayerNorm in float32 of sums of alternatives.
 
     The same lemmas as in `handcraft_check.layers.layer_norm.layer_norm`, for the largest and the least
-    of all alternatives. A row of which too little is known becomes NaN, and so does one that may be
-    infinite.
+    of all alternatives. The positive numbers of a row add up to half of what the sum of all and that of
+    their absolute values are together, and the negative ones to half of the difference. A row of which
+    too little is known becomes NaN, and so does one that may be infinite.
 
     Args:
         x: sums.
@@ -347,6 +348,9 @@ def layer_norm_of_sums(
     least = squares[0] / width - np.square(farthest) - slack
     positive = np.maximum(high + x.error, 0).sum(axis=1)
     negative = np.maximum(x.error - low, 0).sum(axis=1)
+    total, off = x.size.sum(axis=1), x.error.sum(axis=1)
+    positive = np.minimum(positive, (total + width * mean_high + off) / 2)
+    negative = np.minimum(negative, (total - width * mean_low + off) / 2)
     drift = mean_error(positive, negative, width) + 2 * UNIT * farthest
     shift = drift + np.minimum(
         x.error.sum(axis=1) / width, stream.spread_of_each(np.full_like(x.known, 1 / width))

@@ -70,7 +70,7 @@ class Values:
         if number in self.window.values:
             self.numbers[number] = Mostly.always(listed.number((self.window.values[number],)))
         elif base is not None and atom < 0:
-            value = self.evaluator.nodes[base].default
+            value = self.window.values.get(base, self.evaluator.nodes[base].default)
             if base != number and value is not None:
                 value = value_of(node, (value,))
             self.numbers[number] = Mostly.always(listed.number((value,)))

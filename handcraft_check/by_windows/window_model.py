@@ -6,7 +6,7 @@ a set up to there holds for its parts. So each unit is on or off in most cases, 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,12 @@ from handcraft_check.by_windows.windows import OWN, TokenSets, Window
 from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
 from handcraft_check.layers.model import Model
 from handcraft_check.layers.zeros import reads
+
+OUTRIGHT = 1 << 13
+"""Up to so many cases are not worth dividing step by step: each has one position and known tokens."""
+
+WORDS = 1 << 8
+"""Larger vocabularies are always divided step by step."""
 
 SIMILAR = 2.0**-12
 """Positions whose embeddings differ more in their norm, relatively, are not looked at together."""
@@ -71,9 +77,23 @@ class WindowModel:
         Raises:
             BudgetError: it would be more.
         """
-        model, x = self.model, self._behind_heads(cases)
-        for layer, block in enumerate(model.blocks):
-            if layer:  # it has no heads, but what they add may have a bias
+        return self.passed(cases, self.behind_heads(cases), range(len(self.model.blocks)), most)
+
+    def passed(self, cases: Cases, x: Sums, layers: range, most: int) -> tuple[Cases, Sums]:
+        """The stream of some cases behind several blocks, of which each may become several.
+
+        Args:
+            cases: what positions and tokens there are.
+            x: their stream behind the heads of the first of these blocks.
+            layers: the blocks; those behind the first one have no heads.
+            most: how many cases may be made of them.
+
+        Raises:
+            BudgetError: it would be more.
+        """
+        for layer in layers:
+            block = self.model.blocks[layer]
+            if layer > layers[0]:  # it has no heads, but what they add may have a bias
                 x = self._biased(x, block.ln_1, block.heads.out.bias)
             if not any(reads(each).any() for each in (block.opening, block.c_fc)):  # nor units
                 x = self._biased(x, block.ln_2, block.mlp_out.bias)
@@ -102,6 +122,32 @@ class WindowModel:
         """What is read of the last stream: [case, vocab_size]."""
         return x.read(self.model.unembedding)[0]
 
+    def first(self) -> Cases:
+        """All positions and tokens, in few cases, or in many where those are few enough."""
+        vocabulary, each = self.sets.vocabulary, self.together(is_outright=True)
+        atoms = len(self.tables)
+        if vocabulary <= WORDS and len(each) * vocabulary**atoms <= OUTRIGHT:
+            groups = self.add(each)
+            every = np.stack(np.meshgrid(*[np.arange(vocabulary)] * atoms), axis=-1)
+            every = every.reshape(-1, atoms)
+            return Cases(np.repeat(groups, len(every)), np.tile(every, (len(groups), 1)))
+        return self.everything()
+
+    def everything(self, groups: Sequence[Ids] | None = None) -> Cases:
+        """All positions and tokens, in few cases.
+
+        Args:
+            groups: of positions; those of `together` without it.
+        """
+        added = self.add(self.together(is_outright=False) if groups is None else groups)
+        tokens = self.sets.number(np.arange(self.sets.vocabulary))
+        return Cases(added, np.full((len(added), len(self.tables)), tokens))
+
+    def tokens_at(self, position: int, chosen: Ids) -> Iterable[tuple[int, int]]:
+        """Positions and tokens of one text of a case."""
+        sources = self.window.sources[np.searchsorted(self.window.positions, position)].tolist()
+        return zip(sources, (int(self.sets[number][0]) for number in chosen.tolist()), strict=True)
+
     def together(self, *, is_outright: bool) -> list[Ids]:
         """Groups of positions to begin with.
 
@@ -125,7 +171,8 @@ class WindowModel:
         """The rows of an atom's table that a case allows."""
         return group * self.sets.vocabulary + self.sets[chosen]
 
-    def _behind_heads(self, cases: Cases) -> Sums:
+    def behind_heads(self, cases: Cases) -> Sums:
+        """The stream of some cases behind the heads that decide what they are."""
         model, bias = self.model, self.model.blocks[0].heads.out.bias
         error = self.found.embedded + self.error[cases.groups]
         x = self.sums(cases, Stream.of(Bounded(np.tile(bias, (len(cases), 1)), error)))

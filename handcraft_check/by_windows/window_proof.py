@@ -8,7 +8,7 @@ long the texts are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from handcraft_check.arithmetic.kinds import is_exact
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.by_cases.found import Found
+from handcraft_check.by_matches.match_proof import matched_models
 from handcraft_check.by_windows.cases import Cases, in_steps, joined
 from handcraft_check.by_windows.copies import copied
 from handcraft_check.by_windows.divided import apart
@@ -35,12 +36,6 @@ from handcraft_check.program.meaning import Meaning, Rule
 
 LARGE = 1 << 12
 """A case counts once for each block, and for each time a model has so many tokens or hidden units."""
-
-OUTRIGHT = 1 << 13
-"""Up to so many cases are not worth dividing step by step: each has one position and known tokens."""
-
-WORDS = 1 << 8
-"""Larger vocabularies are always divided step by step."""
 
 HALVED = 32
 """A set of up to so many tokens is divided into single ones where no better way is known."""
@@ -67,16 +62,24 @@ def prove_windows(
     is_known = model.regime.is_known if is_rotary else model.regime.is_float32
     if not is_known or is_exact(model.wte.center):
         raise UnfitError("it is not in float32")
-    program = WindowMeaning(meaning, domain.length)
+    later = [layer for layer, block in enumerate(model.blocks) if layer and block.heads.count]
+    program = WindowMeaning(meaning, domain.length, matches=bool(later))
+    if later and (is_rotary or not program.matched or len(later) > 1):
+        raise UnfitError("heads of a later block read")
     if not is_rotary:
         model = narrowed(model, token_ids, domain.length, merges=not meaning.distributions)
         token_ids = np.arange(len(token_ids))
     copy, make = (rotary_copies, RotaryWindowModel) if is_rotary else (copied, WindowModel)
     heads = copy(model, token_ids, domain.length)
     sets = TokenSets(len(token_ids))
+    kinds: Iterable[WindowModel] = [
+        make(model, heads, window, sets) for window in program.windows(heads.winners)
+    ]
+    if later:
+        kinds = matched_models(program, [*kinds], later[0], budget)
     found = Found()
-    for window in program.windows(heads.winners):
-        kind = _Kind(program, make(model, heads, window, sets), token_ids, log)
+    for each in kinds:
+        kind = _Kind(program, each, token_ids, log)
         budget -= kind.run(budget)
         found = replace(found, cases=found.cases + len(kind.done))
         for at in kind.judged.worst(np.ones(len(kind.done), dtype=bool)):
@@ -105,7 +108,7 @@ class _Kind:
     @property
     def atoms(self) -> int:
         """How many tokens are read."""
-        return int(self.window.sources.shape[1])
+        return len(self.model.tables)
 
     def run(self, budget: int) -> int:
         """Divide cases until all are shown.
@@ -120,7 +123,7 @@ class _Kind:
             BudgetError: it would be more.
             UnfitError: it cannot be shown in this way.
         """
-        waiting, looked_at, model = self._first(), 0, self.model.model
+        waiting, looked_at, model = self.model.first(), 0, self.model.model
         rules: Sequence[Rule] = self.program.meaning.rules
         inner = max(len(block.opening.bias) for block in model.blocks)
         size = model.config.n_layer * max(1, max(len(model.unembedding.bias), inner) // LARGE)
@@ -134,23 +137,10 @@ class _Kind:
     def context(self, cases: Cases, number: int) -> tuple[str, ...]:
         """One context of a case."""
         position = int(self.model.groups[cases.groups[number]][0])
-        sources = self.window.sources[np.searchsorted(self.window.positions, position)]
         tokens = [0] * (position + 1)
-        for source, chosen in zip(sources.tolist(), cases.chosen[number].tolist(), strict=True):
-            tokens[source] = int(self.sets[chosen][0])
+        for source, token in self.model.tokens_at(position, cases.chosen[number]):
+            tokens[source] = token
         return tuple(self.program.meaning.vocabulary[token] for token in tokens)
-
-    def _first(self) -> Cases:
-        """All positions and tokens, in few cases, or in many where those are few enough."""
-        vocabulary, each = self.sets.vocabulary, self.model.together(is_outright=True)
-        if vocabulary <= WORDS and len(each) * vocabulary**self.atoms <= OUTRIGHT:
-            groups = self.model.add(each)
-            every = np.stack(np.meshgrid(*[np.arange(vocabulary)] * self.atoms), axis=-1)
-            every = every.reshape(-1, self.atoms)
-            return Cases(np.repeat(groups, len(every)), np.tile(every, (len(groups), 1)))
-        groups = self.model.add(self.model.together(is_outright=False))
-        everything = self.sets.number(np.arange(vocabulary))
-        return Cases(groups, np.full((len(groups), self.atoms), everything))
 
     def _look(self, cases: Cases, x: Sums, rules: Sequence[Rule]) -> tuple[Cases, Sequence[Rule]]:
         """Keep the cases that are shown, behind all blocks; the others, divided.

@@ -72,8 +72,8 @@ class Window:
         positions: all of that kind: [position].
         sources: where their atoms are: [position, atom].
         heads: the atom that each head reads.
-        reads: the atom that each aggregate reads; -1 where it has its default.
-        values: of nodes that depend on the position only.
+        reads: the atom that each aggregate reads; -1 where it has its default, or a value of `values`.
+        values: of nodes that depend on the position only, or on which source an aggregate reads.
     """
 
     positions: Ids
@@ -129,13 +129,14 @@ class WindowMeaning:
     Args:
         meaning: the program.
         length: the most positions of a text.
+        matches: whether aggregates may also read a place that tokens decide: those of `matched`.
 
     Raises:
         UnfitError: it is not such a program.
     """
 
-    def __init__(self, meaning: Meaning, length: int) -> None:
-        self.meaning, self.length = meaning, length
+    def __init__(self, meaning: Meaning, length: int, *, matches: bool = False) -> None:
+        self.meaning, self.length, self.may_match = meaning, length, matches
         if meaning.outputs:
             raise UnfitError("it computes values")
         roots = [part for rule in meaning.rules for part in (rule.flag, rule.token) if part is not None]
@@ -143,10 +144,12 @@ class WindowMeaning:
         self.at_positions: dict[int, list[Any]] = {}
         self.of_tokens: dict[int, Column] = {}
         self.aggregates: dict[int, Ids] = {}
+        self.matched: list[int] = []
         self._behind: dict[tuple[int, int], Column] = {}
         for number in self.evaluator.needed:
             self._sort(number, meaning.nodes[number])
         simple = self.at_positions.keys() | self.of_tokens.keys() | self.aggregates.keys()
+        simple |= set(self.matched)
         self.mixed = set(self.evaluator.needed) - simple
         if self.mixed & set(self.evaluator.checked):
             raise UnfitError("not every text is allowed")
@@ -210,10 +213,10 @@ class WindowMeaning:
     def base(self, number: int) -> int | None:
         """The aggregate, or the node of the token, of which alone a node is a function."""
         node = self.evaluator.nodes[number]
-        if number in self.of_tokens or number in self.aggregates:
+        if number in self.of_tokens or number in self.aggregates or number in self.matched:
             return number
-        if number in self.mixed and len(node.of) == 1 and node.of[0] in self.aggregates:
-            return node.of[0]
+        if number in self.mixed and len(node.of) == 1:
+            return node.of[0] if node.of[0] in self.aggregates or node.of[0] in self.matched else None
         return None
 
     def distinguished(self, window: Window, nodes: Sequence[int], atom: int) -> Ids:
@@ -244,7 +247,7 @@ class WindowMeaning:
             base: a node of the token, or an aggregate.
         """
         node = self.evaluator.nodes[number]
-        read = self.of_tokens.get(base) or self.of_tokens[_read(self.evaluator.nodes[base])]
+        read = self.of_tokens.get(base) or self._column_read(base)
         if number == base:
             return read
         if (number, base) not in self._behind:
@@ -252,6 +255,13 @@ class WindowMeaning:
             alone = len(node.of) == 1
             self._behind[number, base] = read.then(node) if alone else Column(places, places.tolist())
         return self._behind[number, base]
+
+    def _column_read(self, aggregate: int) -> Column:
+        """What an aggregate reads of each token."""
+        read = _read(self.evaluator.nodes[aggregate])
+        base = self.base(read)
+        assert base is not None
+        return self.column(read, base)
 
     def _sort(self, number: int, node: Node) -> None:
         """Put a node among those of the position, of the token, or those that read a window."""
@@ -265,6 +275,8 @@ class WindowMeaning:
             self.at_positions[number] = [value] * self.length
         elif node.op == "assumed":
             raise UnfitError("it assumes something")
+        elif node.op == "aggregate" and self.may_match and self._is_matched(node):
+            self.matched.append(number)
         elif node.op == "aggregate":
             self.aggregates[number] = self._sources(node)
         elif all(each in self.at_positions for each in node.of):
@@ -283,6 +295,11 @@ class WindowMeaning:
             self._allowed(found.values)
             self.of_tokens[number] = found
 
+    def _is_matched(self, node: Node) -> bool:
+        """Whether tokens decide which position an aggregate reads."""
+        read = {each for case in node.cases for match in case for each in (match.key, match.query)}
+        return bool(read - self.at_positions.keys())
+
     def _allowed(self, values: list[Any] | Sequence[Any]) -> Any:
         if None in values:
             raise UnfitError("not every text is allowed")
@@ -294,7 +311,7 @@ class WindowMeaning:
             raise UnfitError("it reads more than one token at a time")
         chosen = np.zeros((self.length, self.length), dtype=bool)  # [destination, source]
         for case in node.cases:
-            chosen |= np.logical_and.reduce([self._matches(match) for match in case])
+            chosen |= np.logical_and.reduce([self.holds(match) for match in case])
         chosen &= np.tri(self.length, dtype=bool)
         order = chosen[:, ::-1] if node.how == "latest" else chosen
         found = order.argmax(axis=1)
@@ -304,27 +321,31 @@ class WindowMeaning:
             raise UnfitError("not every text is allowed")
         return found
 
-    def _matches(self, match: Match) -> Flags:
+    def holds(self, match: Match) -> Flags:
         """Where a condition on positions holds: [destination, source]."""
         if match.key not in self.at_positions or match.query not in self.at_positions:
             raise UnfitError("which positions it reads depends on tokens")
-        keys, queries = self.at_positions[match.key], self.at_positions[match.query]
-        if match.relation == "==":
-            known = {value: i for i, value in enumerate(dict.fromkeys([*keys, *queries]))}
-            sides = [np.array([known[value] for value in each]) for each in (queries, keys)]
-            return np.asarray(sides[0][:, None] == sides[1])
-        listed = [*dict.fromkeys(keys)], [*dict.fromkeys(queries)]
-        numbers = [{value: i for i, value in enumerate(each)} for each in listed]
-        holds = np.empty((len(listed[1]), len(listed[0])), dtype=bool)
-        for i, query in enumerate(listed[1]):
-            if isinstance(match.relation, str):
-                compared = COMPARED[match.relation]
-                holds[i] = [bool(compared(key, query)) for key in listed[0]]
-            else:
-                holds[i] = [(key, query) in match.relation for key in listed[0]]
-        rows = np.array([numbers[1][value] for value in queries])
-        columns = np.array([numbers[0][value] for value in keys])
-        return np.asarray(holds[rows][:, columns])
+        return related(match, self.at_positions[match.query], self.at_positions[match.key])
+
+
+def related(match: Match, queries: Sequence[Any], keys: Sequence[Any]) -> Flags:
+    """Where a condition holds, of values at destinations and at sources: [destination, source]."""
+    if match.relation == "==":
+        known = {value: i for i, value in enumerate(dict.fromkeys([*keys, *queries]))}
+        sides = [np.array([known[value] for value in each]) for each in (queries, keys)]
+        return np.asarray(sides[0][:, None] == sides[1])
+    listed = [*dict.fromkeys(keys)], [*dict.fromkeys(queries)]
+    numbers = [{value: i for i, value in enumerate(each)} for each in listed]
+    found = np.empty((len(listed[1]), len(listed[0])), dtype=bool)
+    for i, query in enumerate(listed[1]):
+        if isinstance(match.relation, str):
+            compared = COMPARED[match.relation]
+            found[i] = [bool(compared(key, query)) for key in listed[0]]
+        else:
+            found[i] = [(key, query) in match.relation for key in listed[0]]
+    rows = np.array([numbers[1][value] for value in queries])
+    columns = np.array([numbers[0][value] for value in keys])
+    return np.asarray(found[rows][:, columns])
 
 
 def _read(node: Node) -> int:

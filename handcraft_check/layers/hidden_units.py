@@ -145,14 +145,14 @@ def without_pairs(is_on: Flags, up: Matrix, down: Matrix) -> Flags:
     matrices. Both units of a step are straight or neither is, in most rows: few patterns are left.
     """
     found = is_on.copy()
-    for one, other in _pairs(up, down):
+    for one, other in opposite_pairs(up, down):
         both = found[:, one] & found[:, other]
         found[both, one] = found[both, other] = False
     return found
 
 
 @lru_cache(maxsize=64)
-def _pairs(up: Matrix, down: Matrix) -> tuple[tuple[int, int], ...]:
+def opposite_pairs(up: Matrix, down: Matrix) -> tuple[tuple[int, int], ...]:
     """Units that read the same and write the opposite, each in one pair, of which biases are near."""
     waiting: dict[tuple[Hashable, Hashable], list[int]] = {}
     found = []

@@ -181,7 +181,7 @@ class Model:
             head: which heads these are.
         """
         queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
-        factor = self._scale(layer)
+        factor = self.score_scale(layer)
         around = None if self.regime.is_half else around
         dot, largest = self.blocks[layer].matching.dot(queries, keys, head, around)
         if self.regime.is_half:
@@ -205,12 +205,12 @@ class Model:
         error = np.abs(query) @ key_error + query_error @ most
         terms = self.blocks[layer].heads.terms[:, None, None] + 2
         error += product_error((np.abs(query) + query_error) @ most, terms)
-        dot, factor = Bounded(center, error), self._scale(layer)
+        dot, factor = Bounded(center, error), self.score_scale(layer)
         if self.regime.is_half:
             return half_scores(dot, factor, self.regime)
         return scaled(dot, np.abs(center) + error, factor)
 
-    def _scale(self, layer: int) -> float:
+    def score_scale(self, layer: int) -> float:
         """What products of queries and keys are multiplied by."""
         factor = float(1 / np.sqrt(self.config.head_width)) if self.config.scales_scores else 1.0
         return factor / (layer + 1) if self.config.scales_by_layer else factor

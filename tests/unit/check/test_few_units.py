@@ -61,6 +61,25 @@ def test_what_few_units_make_of_sums(rng, width, units):
     assert (np.abs(apart) <= found.error + lost).all()
 
 
+@given(seeds, st.integers(2, 10), st.integers(1, 4))
+def test_units_that_write_the_opposite_of_each_other(rng, width, pairs):
+    sums, each = drawn(rng, width)
+    rows = in_float32(rng, sums, each)
+    gain, bias, up, down = random_mlp(rng, width, 2 * pairs)
+    up.weight[:, pairs:], down.weight[pairs:] = up.weight[:, :pairs], -down.weight[:pairs]
+    up.bias[:] = rng.choice([64, 256, 1024], size=2 * pairs) + rng.integers(9, size=2 * pairs)
+    normed = layer_norm_of_sums(sums, gain, bias, EPSILON)
+    open_ = Open.of(normed, up, *normed.not_below(up, -GELU.straight))
+    assume(len(open_.rows) == 2 * pairs and (open_.states(GELU) == 2).all())
+    found = few_units(normed, open_, up, down, GELU, cancels=True)
+    assume(not np.isnan(found.center + found.error).any())
+    _, written = written_in_float32(rng, rows, gain, bias, up, down)
+    apart = rows.astype(np.float64) + written - (each - sums.known) - found.center
+    assert (np.abs(apart) <= found.error + 2.0**-48 * (np.abs(written) + np.abs(found.center))).all()
+    exact = (up.bias[:pairs] - up.bias[pairs:]) @ down.weight[:pairs] + down.bias
+    assert np.allclose(found.center - sums.known, exact, rtol=1e-9, atol=1e-9)
+
+
 @given(seeds, st.integers(2, 8), st.integers(1, 5))
 def test_layer_norm_with_a_dimension_that_stands_for_several(rng, width, several):
     sums, each = drawn(rng, width)

@@ -16,7 +16,7 @@ from handcraft import Program, Prompts, compile_program, lookup, predict, save
 from handcraft.weights.layout import Sizes
 from handcraft_check.attempts import attempted
 from handcraft_check.by_cases.found import BudgetError
-from handcraft_check.by_windows import window_proof
+from handcraft_check.by_windows import window_model
 from handcraft_check.by_windows.copies import copied
 from handcraft_check.by_windows.narrow import narrowed
 from handcraft_check.by_windows.window_model import WindowModel
@@ -46,7 +46,7 @@ def texts(claim):
 def test_every_text_is_in_a_case_with_no_larger_margin(program, outright, width, tmp_path_factory):
     claim = claim_of(program, tmp_path_factory.mktemp("model"), width)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(window_proof, "OUTRIGHT", outright)
+        patch.setattr(window_model, "OUTRIGHT", outright)
         meaning = WindowMeaning(claim.meaning, claim.domain.length)
         count, length = len(claim.token_ids), claim.domain.length
         narrow = narrowed(claim.model, claim.token_ids, length, merges=True)
@@ -88,7 +88,7 @@ def test_long_texts_take_no_more_cases_than_short_ones(tmp_path):
         program = Program(vocabulary="abc", context=length, rules=rules)
         claim = claim_of(program, tmp_path / str(length))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(window_proof, "OUTRIGHT", 0)
+            patch.setattr(window_model, "OUTRIGHT", 0)
             found.append(
                 prove_windows(claim.model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 12)
             )
@@ -101,7 +101,7 @@ def test_words_that_no_rule_mentions_are_one_case(tmp_path):
     rules = [predict("w1").after("w2 w3 w4"), predict("w5").after("w4"), predict("w0").otherwise()]
     claim = claim_of(Program(vocabulary=words, context=40, rules=rules), tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(window_proof, "OUTRIGHT", 0)
+        patch.setattr(window_model, "OUTRIGHT", 0)
         found = prove_windows(claim.model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 12)
     assert found.margin > 5
     assert found.cases < 200
@@ -199,7 +199,7 @@ def test_a_changed_weight_that_changes_an_answer_keeps_no_proof(rng, outright, r
     model = Model(claim.model.config, {**tensors, name: changed.reshape(tensors[name].shape)})
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(window_proof, "OUTRIGHT", outright)
+            patch.setattr(window_model, "OUTRIGHT", outright)
             found = prove_windows(model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 15)
     except (UnfitError, BudgetError):
         return
