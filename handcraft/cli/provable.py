@@ -49,6 +49,8 @@ def _changes(
     for name in ("tokens", "positions"):
         if options.get(name, "auto") != "auto":
             yield f"--{name} auto", source, {name: "auto"}
+    if options.get("tokens") != "binary":
+        yield "--tokens binary", source, {"tokens": "binary"}
     for said, promised in promises(source):
         yield f"`{said}`", _program(promised), {}
     context = source.context // 2

@@ -363,7 +363,7 @@ def test_what_the_checker_cannot_read_is_sampled(run, checker):
 
 FIXES = {
     "float32": (("--dtype", "bfloat16"), "--dtype float32, which is proved"),
-    "nothing": ((), "tried, and not proved either: a context of 2"),
+    "nothing": ((), "tried, and not proved either: --tokens binary, a context of 2"),
 }
 
 
@@ -385,8 +385,8 @@ def test_what_would_be_proved_is_tried_before_it_is_advised(run, checker, monkey
 @pytest.mark.parametrize(
     ("options", "first"),
     [
-        (("--optimize",), "leave out --optimize"),
-        (("--positions", "one-hot"), "--positions auto"),
+        (("--optimize",), "leave out --optimize, --tokens binary"),
+        (("--positions", "one-hot"), "--positions auto, --tokens binary"),
         (("--tokens", "binary"), "--tokens auto"),
     ],
 )
