@@ -21,12 +21,18 @@ from handcraft_check.by_windows.windows import UnfitError
 from handcraft_check.claim import Claim, read_claim
 from handcraft_check.errors import CheckError
 from handcraft_check.folder.key import key_of
-from handcraft_check.refute import lead_after, wrong_after, wrong_at
+from handcraft_check.refute import is_context, lead_after, wrong_after, wrong_at
 from handcraft_check.unmasked import prove_unmasked
 from handcraft_check.verdict import Word
 
 BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
+
+FEW = 1 << 15
+"""Texts that are so few are decided one by one too, where windows show less than `CLOSE`."""
+
+CLOSE = 0.9
+"""What part of the margin of a run a proof should show after the same context."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +137,39 @@ def attempted(
         found = prove_windows(
             claim.model, claim.token_ids, domain, claim.meaning, budget=budget, log=progress
         )
-        return Shown("proved", found)
+        windows = Shown("proved", found)
+        if domain.prefixes(FEW) > FEW or not _is_far(claim, found):
+            return windows
+        progress(f"at all positions at once by {found.margin:.6g}; cases may show more")
     except BudgetError:  # cases position by position would be more
         return Shown.of_too_many(budget)
     except UnfitError as error:
         if error.context and (wrong := wrong_after(claim, error.context)):
             return Shown("refuted", Found(lead_after(claim, error.context), error.context), wrong)
         progress(f"not at all positions at once: {error}")
+        return _attempted_by_cases(claim, budget, progress, helped)
+    cases = _attempted_by_cases(claim, min(budget, BUDGETS[1]), progress, helped)
+    is_less = cases.word == "unproved" or cases.found.margin < found.margin
+    return windows if is_less and cases.word != "refuted" else cases
+
+
+def _is_far(claim: Claim, found: Found) -> bool:
+    """Whether a run leads by much more after the context for which the least was shown.
+
+    It also is if that is no context: sets of tokens allow more texts than there are. Probabilities are
+    compared in another way, and are left as they are.
+    """
+    if claim.meaning.within is not None:
+        return False
+    places = [claim.meaning.vocabulary.index(token) for token in found.worst]
+    return not is_context(claim, places) or found.margin < CLOSE * lead_after(claim, found.worst)
+
+
+def _attempted_by_cases(
+    claim: Claim, budget: int, progress: Callable[[str], None], helped: Helped
+) -> Shown:
+    """The same where later positions are not seen, position by position."""
+    domain = claim.domain
     spent, least, failed = 0, Found(-np.inf), Shown.of_too_many(budget)
     orders = claim.proof("texts").orders
     ways: list[Way] = ["sets", "texts"] if orders else ["texts"]

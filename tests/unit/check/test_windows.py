@@ -14,6 +14,7 @@ from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, lookup, predict, save
 from handcraft.weights.layout import Sizes
+from handcraft_check import attempts
 from handcraft_check.attempts import attempted
 from handcraft_check.by_cases.found import BudgetError
 from handcraft_check.by_windows import window_model
@@ -118,6 +119,24 @@ def test_a_wrong_rule_is_not_proved(tmp_path):
     assert found.word == "refuted"
     assert found.found.worst[-2:] == ("c", "a")
     assert found.reason == "the model predicts 'c', and 'b' is meant"
+
+
+@pytest.mark.parametrize(("least", "context"), [(9.0, 6), (9.0, 60), (None, 6)])
+def test_few_texts_are_decided_one_by_one_where_windows_show_far_less_than_runs(
+    least, context, tmp_path, monkeypatch
+):
+    rules = [predict("b").after("aab"), predict("c").after("ca"), predict("a").otherwise()]
+    claim = claim_of(Program(vocabulary="abc", context=context, rules=rules), tmp_path)
+    shown = prove_windows(claim.model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 15)
+    worse = shown if least is None else replace(shown, margin=least)
+    monkeypatch.setattr(attempts, "prove_windows", lambda *given, **options: worse)
+    said: list[str] = []
+    found = attempted(claim, 1 << 15, said.append)
+    is_tried = least is not None and context == 6
+    assert any("cases may show more" in line for line in said) is is_tried
+    best = shown if is_tried else worse
+    assert found.word == "proved"
+    assert found.found.margin == pytest.approx(best.margin, rel=1e-3)
 
 
 @pytest.mark.parametrize("block", ["h.0.attn.c_attn.weight", "h.0.mlp.c_fc.bias", "wpe.weight"])
