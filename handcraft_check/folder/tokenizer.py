@@ -112,7 +112,9 @@ def check_tokenizer(data: Any, vocabulary: Sequence[str], token_ids: Sequence[in
     if not isinstance(ids, dict):
         raise CheckError("its model has no table of ids", f"{where}: model.vocab")
     added = items(data.get("added_tokens") or [], f"{where}: added_tokens", most=ADDED_UP_TO)
-    known = [ids, *({each.get("content"): each.get("id")} for each in added if isinstance(each, dict))]
+    if not all(isinstance(each, dict) and isinstance(each.get("content"), str) for each in added):
+        raise CheckError("an added token has no content", f"{where}: added_tokens", FIX)
+    known = [ids, *({each["content"]: each.get("id")} for each in added)]
     for token, number in zip(vocabulary, token_ids, strict=True):
         found = [table[token] for table in known if token in table]
         if not found or any(type(each) is not int or each != number for each in found):

@@ -36,6 +36,8 @@ CHANGES = {
     ),
     "no table": lambda data: data["model"].update(vocab=[["a", 0.0], ["b", 0.0]]),
     "no model": lambda data: data.pop("model"),
+    "an added token that is a list": lambda data: data["added_tokens"].append({"content": ["a"]}),
+    "an added token that is no object": lambda data: data["added_tokens"].append("a"),
     "added tokens that are no list": lambda data: data.update(added_tokens={"a": 1}),
 }
 
@@ -43,7 +45,7 @@ CHANGES = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_other_ids_are_refused(what, folder):
     change(folder, CHANGES[what])
-    with pytest.raises(CheckError, match=r"id|table|array"):
+    with pytest.raises(CheckError, match=r"id|table|array|content"):
         read_claim(folder)
 
 
