@@ -1,7 +1,8 @@
 """Look-backs in a rotary model, and those that mean the first token where there is none so far back.
 
 A head that looks k back finds the begin token where a text has no such token, and that has no value of
-an expression. So where the first token is meant there, another head finds it, and a table chooses.
+an expression. So where the first token is meant there, another head finds it, and tables choose: one
+for each bit of a whole number.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from itertools import product
 from handcraft.compiler.passes.aggregates.head_outputs import HeadOutputs
 from handcraft.compiler.passes.cases import Setting, at_positions, is_positional
 from handcraft.compiler.passes.ir import Attend
-from handcraft.language.graph.domain import Finite, Kind, Value, as_number, finite
+from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value, as_number, finite
 from handcraft.language.graph.node import (
     Case,
     Comparison,
@@ -26,6 +27,12 @@ from handcraft.language.graph.node import (
 )
 from handcraft.language.graph.reachable import bases
 from handcraft.language.graph.wording import reads
+
+TABLE_UP_TO = 8
+"""Of more whole numbers no table is made: it would take up to as many thresholds as there are pairs.
+
+`test_a_number_so_far_back_or_the_first_is_chosen_bit_by_bit` counts the neurons.
+"""
 
 
 def clipped_look_back(outputs: HeadOutputs, case: Case, value: Node) -> Node | None:
@@ -41,6 +48,8 @@ def clipped_look_back(outputs: HeadOutputs, case: Case, value: Node) -> Node | N
     first = value if start == 1 else _at_first(outputs, value)
     if start == back and value.domain.kind is Kind.NUMBER and all(map(is_token, bases(value))):
         return _added(outputs, value, before, first, back)
+    if len(value.domain.values) > TABLE_UP_TO and all(type(v) is int for v in value.domain.values):
+        return _bit_by_bit(outputs, value, before, start, back)
     there = brought(outputs, value, back)
     table: dict[tuple[Value, ...], Value] = {
         (is_before, one, other): one if is_before else other
@@ -69,6 +78,28 @@ def _added(outputs: HeadOutputs, value: Node, before: Node, first: Node, back: i
     )
     there = replace(brought(outputs, above, back), begun=True)
     return Linear(value.domain, of.text, ((1, there), (1, alone)), low, place=of.place)
+
+
+def _bit_by_bit(outputs: HeadOutputs, value: Node, before: Node, start: int, back: int) -> Node:
+    """A number, as the sum of its bits, each of which is chosen on its own.
+
+    A table over both numbers would have a threshold for nearly each pair of them.
+    """
+    assert isinstance(value.domain, Finite)
+    of, whole = outputs.of, {v: int(as_number(v)) for v in value.domain.values}
+    low, high = min(whole.values()), max(whole.values())
+    terms: list[tuple[Plain, Node]] = []
+    for k in range((high - low).bit_length()):
+        has: dict[tuple[Value, ...], Value] = {(v,): bool(n - low >> k & 1) for v, n in whole.items()}
+        bit = Lookup(FLAGS, reads(value, f" bit {k}"), (value,), has)
+        first = bit if start == 1 else _at_first(outputs, bit)
+        rows: dict[tuple[Value, ...], Value] = {
+            (is_before, one, other): one if is_before else other
+            for is_before, one, other in product((False, True), repeat=3)
+        }
+        read = (before, first, brought(outputs, bit, back))
+        terms.append((1 << k, Lookup(FLAGS, reads(of, f" bit {k}"), read, rows, place=of.place)))
+    return Linear(value.domain, of.text, tuple(terms), low, place=of.place)
 
 
 def brought(outputs: HeadOutputs, value: Node, back: int) -> Attend:
