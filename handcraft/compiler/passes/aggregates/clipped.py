@@ -48,7 +48,7 @@ def clipped_look_back(outputs: HeadOutputs, case: Case, value: Node) -> Node | N
     first = value if start == 1 else _at_first(outputs, value)
     if start == back and value.domain.kind is Kind.NUMBER and all(map(is_token, bases(value))):
         return _added(outputs, value, before, first, back)
-    if len(value.domain.values) > TABLE_UP_TO and all(type(v) is int for v in value.domain.values):
+    if _is_long(value):
         return _bit_by_bit(outputs, value, before, start, back)
     there = brought(outputs, value, back)
     table: dict[tuple[Value, ...], Value] = {
@@ -69,15 +69,41 @@ def _added(outputs: HeadOutputs, value: Node, before: Node, first: Node, back: i
     more: dict[tuple[Value, ...], Value] = {(v,): as_number(v) - low for v in value.domain.values}
     text = reads(value, f" above {low}")
     above = Lookup(finite(more.values()), text, (value,), more, place=of.place)
-    gated: dict[tuple[Value, ...], Value] = {
-        (is_before, v): as_number(v) - low if is_before else 0
-        for is_before, v in product((False, True), value.domain.values)
-    }
-    alone = Lookup(
-        finite(gated.values()), reads(of, " at first"), (before, first), gated, place=of.place
-    )
     there = replace(brought(outputs, above, back), begun=True)
-    return Linear(value.domain, of.text, ((1, there), (1, alone)), low, place=of.place)
+    alone: list[tuple[Plain, Node]] = []
+    for factor, one in _bits(value) if _is_long(value) else ():
+        both: dict[tuple[Value, ...], Value] = {
+            each: all(each) for each in product((False, True), repeat=2)
+        }
+        bit = one if first is value else _at_first(outputs, one)
+        name = reads(of, f" bit {len(alone)} at first")
+        alone.append((factor, Lookup(FLAGS, name, (before, bit), both, place=of.place)))
+    if not alone:
+        gated: dict[tuple[Value, ...], Value] = {
+            (is_before, v): as_number(v) - low if is_before else 0
+            for is_before, v in product((False, True), value.domain.values)
+        }
+        name, domain = reads(of, " at first"), finite(gated.values())
+        alone = [(1, Lookup(domain, name, (before, first), gated, place=of.place))]
+    return Linear(value.domain, of.text, ((1, there), *alone), low, place=of.place)
+
+
+def _is_long(value: Node) -> bool:
+    """Whether it is one of so many whole numbers that it is handled bit by bit."""
+    assert isinstance(value.domain, Finite)
+    return len(value.domain.values) > TABLE_UP_TO and all(type(v) is int for v in value.domain.values)
+
+
+def _bits(value: Node) -> list[tuple[int, Node]]:
+    """The bits of what a number exceeds the smallest by, and what each counts."""
+    assert isinstance(value.domain, Finite)
+    whole = {v: int(as_number(v)) for v in value.domain.values}
+    low, high = min(whole.values()), max(whole.values())
+    found: list[tuple[int, Node]] = []
+    for k in range((high - low).bit_length()):
+        has: dict[tuple[Value, ...], Value] = {(v,): bool(n - low >> k & 1) for v, n in whole.items()}
+        found.append((1 << k, Lookup(FLAGS, reads(value, f" bit {k}"), (value,), has)))
+    return found
 
 
 def _bit_by_bit(outputs: HeadOutputs, value: Node, before: Node, start: int, back: int) -> Node:
@@ -86,19 +112,16 @@ def _bit_by_bit(outputs: HeadOutputs, value: Node, before: Node, start: int, bac
     A table over both numbers would have a threshold for nearly each pair of them.
     """
     assert isinstance(value.domain, Finite)
-    of, whole = outputs.of, {v: int(as_number(v)) for v in value.domain.values}
-    low, high = min(whole.values()), max(whole.values())
-    terms: list[tuple[Plain, Node]] = []
-    for k in range((high - low).bit_length()):
-        has: dict[tuple[Value, ...], Value] = {(v,): bool(n - low >> k & 1) for v, n in whole.items()}
-        bit = Lookup(FLAGS, reads(value, f" bit {k}"), (value,), has)
+    of, terms = outputs.of, list[tuple[Plain, Node]]()
+    rows: dict[tuple[Value, ...], Value] = {
+        (is_before, one, other): one if is_before else other
+        for is_before, one, other in product((False, True), repeat=3)
+    }
+    for factor, bit in _bits(value):
         first = bit if start == 1 else _at_first(outputs, bit)
-        rows: dict[tuple[Value, ...], Value] = {
-            (is_before, one, other): one if is_before else other
-            for is_before, one, other in product((False, True), repeat=3)
-        }
-        read = (before, first, brought(outputs, bit, back))
-        terms.append((1 << k, Lookup(FLAGS, reads(of, f" bit {k}"), read, rows, place=of.place)))
+        read, name = (before, first, brought(outputs, bit, back)), reads(of, f" bit {len(terms)}")
+        terms.append((factor, Lookup(FLAGS, name, read, rows, place=of.place)))
+    low = min(map(as_number, value.domain.values))
     return Linear(value.domain, of.text, tuple(terms), low, place=of.place)
 
 
