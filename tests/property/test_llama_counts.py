@@ -90,6 +90,20 @@ def test_the_first_token_is_read_where_there_is_none_so_far_back(dtype, program)
     assert compared(program, dtype)
 
 
+@pytest.mark.parametrize("start", [2, 4])
+def test_a_number_so_far_back_or_the_first_is_chosen_bit_by_bit(start):
+    prompts = Prompts("0123456789", context=6)
+    digit = prompts.token.map({str(number): number for number in range(10)})
+    there = prompts.position.map(lambda here: here - 2 if here >= start else 0)
+    number = select(prompts.position, there).latest(digit)
+    rules = [predict(((number + digit) % 10).map(str)).otherwise()]
+    compiled = compile_program(Program(prompts=prompts, rules=rules), architecture="llama")
+    units = [unit.name for layer in compiled.plan.layers for unit in layer.units]
+    assert sum(name.startswith("number bit ") for name in units) <= 24
+    assert not any(name.startswith("number, ") for name in units)  # of a table, up to 190
+    assert compiled.verify(sample=2000).failed == 0
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_several_matches_can_be_saved(dtype, tmp_path):
     prompts = Prompts("abc", context=8)

@@ -1,7 +1,8 @@
 """Look-backs in a rotary model, and those that mean the first token where there is none so far back.
 
 A head that looks k back finds the begin token where a text has no such token, and that has no value of
-an expression. So where the first token is meant there, another head finds it, and a table chooses.
+an expression. So where the first token is meant there, another head finds it, and tables choose: one
+for each bit of a whole number.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from itertools import product
 from handcraft.compiler.passes.aggregates.head_outputs import HeadOutputs
 from handcraft.compiler.passes.cases import Setting, at_positions, is_positional
 from handcraft.compiler.passes.ir import Attend
-from handcraft.language.graph.domain import Finite, Kind, Value, as_number, finite
+from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value, as_number, finite
 from handcraft.language.graph.node import (
     Case,
     Comparison,
@@ -26,6 +27,12 @@ from handcraft.language.graph.node import (
 )
 from handcraft.language.graph.reachable import bases
 from handcraft.language.graph.wording import reads
+
+TABLE_UP_TO = 8
+"""Of more whole numbers no table is made: it would take up to as many thresholds as there are pairs.
+
+`test_a_number_so_far_back_or_the_first_is_chosen_bit_by_bit` counts the neurons.
+"""
 
 
 def clipped_look_back(outputs: HeadOutputs, case: Case, value: Node) -> Node | None:
@@ -41,6 +48,8 @@ def clipped_look_back(outputs: HeadOutputs, case: Case, value: Node) -> Node | N
     first = value if start == 1 else _at_first(outputs, value)
     if start == back and value.domain.kind is Kind.NUMBER and all(map(is_token, bases(value))):
         return _added(outputs, value, before, first, back)
+    if _is_long(value):
+        return _bit_by_bit(outputs, value, before, start, back)
     there = brought(outputs, value, back)
     table: dict[tuple[Value, ...], Value] = {
         (is_before, one, other): one if is_before else other
@@ -60,15 +69,60 @@ def _added(outputs: HeadOutputs, value: Node, before: Node, first: Node, back: i
     more: dict[tuple[Value, ...], Value] = {(v,): as_number(v) - low for v in value.domain.values}
     text = reads(value, f" above {low}")
     above = Lookup(finite(more.values()), text, (value,), more, place=of.place)
-    gated: dict[tuple[Value, ...], Value] = {
-        (is_before, v): as_number(v) - low if is_before else 0
-        for is_before, v in product((False, True), value.domain.values)
-    }
-    alone = Lookup(
-        finite(gated.values()), reads(of, " at first"), (before, first), gated, place=of.place
-    )
     there = replace(brought(outputs, above, back), begun=True)
-    return Linear(value.domain, of.text, ((1, there), (1, alone)), low, place=of.place)
+    alone: list[tuple[Plain, Node]] = []
+    for factor, one in _bits(value) if _is_long(value) else ():
+        both: dict[tuple[Value, ...], Value] = {
+            each: all(each) for each in product((False, True), repeat=2)
+        }
+        bit = one if first is value else _at_first(outputs, one)
+        name = reads(of, f" bit {len(alone)} at first")
+        alone.append((factor, Lookup(FLAGS, name, (before, bit), both, place=of.place)))
+    if not alone:
+        gated: dict[tuple[Value, ...], Value] = {
+            (is_before, v): as_number(v) - low if is_before else 0
+            for is_before, v in product((False, True), value.domain.values)
+        }
+        name, domain = reads(of, " at first"), finite(gated.values())
+        alone = [(1, Lookup(domain, name, (before, first), gated, place=of.place))]
+    return Linear(value.domain, of.text, ((1, there), *alone), low, place=of.place)
+
+
+def _is_long(value: Node) -> bool:
+    """Whether it is one of so many whole numbers that it is handled bit by bit."""
+    assert isinstance(value.domain, Finite)
+    return len(value.domain.values) > TABLE_UP_TO and all(type(v) is int for v in value.domain.values)
+
+
+def _bits(value: Node) -> list[tuple[int, Node]]:
+    """The bits of what a number exceeds the smallest by, and what each counts."""
+    assert isinstance(value.domain, Finite)
+    whole = {v: int(as_number(v)) for v in value.domain.values}
+    low, high = min(whole.values()), max(whole.values())
+    found: list[tuple[int, Node]] = []
+    for k in range((high - low).bit_length()):
+        has: dict[tuple[Value, ...], Value] = {(v,): bool(n - low >> k & 1) for v, n in whole.items()}
+        found.append((1 << k, Lookup(FLAGS, reads(value, f" bit {k}"), (value,), has)))
+    return found
+
+
+def _bit_by_bit(outputs: HeadOutputs, value: Node, before: Node, start: int, back: int) -> Node:
+    """A number, as the sum of its bits, each of which is chosen on its own.
+
+    A table over both numbers would have a threshold for nearly each pair of them.
+    """
+    assert isinstance(value.domain, Finite)
+    of, terms = outputs.of, list[tuple[Plain, Node]]()
+    rows: dict[tuple[Value, ...], Value] = {
+        (is_before, one, other): one if is_before else other
+        for is_before, one, other in product((False, True), repeat=3)
+    }
+    for factor, bit in _bits(value):
+        first = bit if start == 1 else _at_first(outputs, bit)
+        read, name = (before, first, brought(outputs, bit, back)), reads(of, f" bit {len(terms)}")
+        terms.append((factor, Lookup(FLAGS, name, read, rows, place=of.place)))
+    low = min(map(as_number, value.domain.values))
+    return Linear(value.domain, of.text, tuple(terms), low, place=of.place)
 
 
 def brought(outputs: HeadOutputs, value: Node, back: int) -> Attend:
