@@ -13,20 +13,34 @@ from pathlib import Path
 from typing import Any
 
 from handcraft_check.errors import CheckError
-from handcraft_check.folder.files import CONFIG, GENERATION, JSON_UP_TO, TENSORS, read_bytes, read_json
+from handcraft_check.folder.files import (
+    CONFIG,
+    GENERATION,
+    JSON_UP_TO,
+    TENSORS,
+    read_bytes,
+    read_json,
+    tensor_names,
+)
+
+OURS = ("disguise", "freeze", "components", "activations", "featurizers")
+"""Files of safetensors that `handcraft disguise` and ground truth write. They may be there if no class
+has a tensor of a name in them."""
 
 OTHERS = re.compile(
-    r"(?!(model|disguise|freeze|components|activations|featurizers)\.safetensors$)("
+    r"(?!(model|" + "|".join(OURS) + r")\.safetensors\Z)("
     r".*\.safetensors(\.index\.json)?"
     r"|(model|pytorch_model|tf_model|flax_model|consolidated)\b.*\.(bin|pt|pth|ckpt|h5|msgpack|index\.json)"
     r"|adapter_(config|model)\b.*"
     r"|(hf_)?quant(ization|ize)?_config\.json"
     r"|params\.json"
     r")",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
-"""Names of files that some tool takes for the weights, or for what is to be done with them. What
-`handcraft disguise` and ground truth write beside a model has names that no class has."""
+"""Names of files that some tool takes for the weights, or for what is to be done with them."""
+
+WEIGHT = re.compile(r".*(weight|bias)", re.DOTALL)
+"""Names of tensors that classes have."""
 
 DECODING = {
     "do_sample": False,
@@ -120,9 +134,17 @@ def others(folder: Path) -> list[str]:
     """The names of the files that some tool may load in place of the weights, in order.
 
     Raises:
-        CheckError: the folder cannot be read.
+        CheckError: the folder cannot be read, or a file of `OURS` in it is damaged.
     """
     try:
-        return sorted(name for name in os.listdir(folder) if OTHERS.fullmatch(name))
+        found = os.listdir(folder)
     except OSError as error:
         raise CheckError(f"cannot read it: {error.strerror}", where=str(folder)) from None
+    return sorted(name for name in found if OTHERS.fullmatch(name) or _has_weights(folder, name))
+
+
+def _has_weights(folder: Path, name: str) -> bool:
+    """Whether a file of `OURS` has a tensor that a class may have too."""
+    if name.lower() not in {f"{each}.safetensors" for each in OURS}:
+        return False
+    return any(WEIGHT.fullmatch(each) for each in tensor_names(folder / name))

@@ -15,7 +15,7 @@ import stat
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -61,21 +61,41 @@ def read_bytes(path: Path, most: int) -> bytes:
     Raises:
         CheckError: there is no such file, it is no regular file, or it is larger than `most` bytes.
     """
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise CheckError(f"it has {size:,} bytes; the limit is {most:,}", where=str(path))
+        content = file.read(size + 1)  # as much as is asked for is set aside
+    if len(content) > size:
+        raise CheckError(f"it grew beyond {size:,} bytes", where=str(path))
+    return content
+
+
+def _opened(path: Path) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise CheckError(f"cannot read it: {error.strerror}", where=str(path)) from None
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise CheckError("it is no regular file", where=str(path))
-    with os.fdopen(descriptor, "rb") as file:
-        if status.st_size > most:
-            raise CheckError(f"it has {status.st_size:,} bytes; the limit is {most:,}", where=str(path))
-        content = file.read(status.st_size + 1)  # as much as is asked for is set aside
-    if len(content) > status.st_size:
-        raise CheckError(f"it grew beyond {status.st_size:,} bytes", where=str(path))
-    return content
+    return os.fdopen(descriptor, "rb")
+
+
+def tensor_names(path: Path) -> list[str]:
+    """The names of all tensors of a safetensors file, of which only the header is read.
+
+    Raises:
+        CheckError: it is no such file.
+    """
+    with _opened(path) as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > HEADER_UP_TO:
+            raise CheckError(f"its header claims {length:,} bytes", where=str(path))
+        header = read_json(file.read(length), str(path))
+    if not isinstance(header, dict):
+        raise CheckError("its header is not an object", where=str(path))
+    return sorted(header.keys() - {"__metadata__"})
 
 
 def sha256(content: bytes) -> str:

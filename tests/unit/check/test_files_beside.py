@@ -60,12 +60,14 @@ def refusal(folder):
         "quantize_config.json",
         "hf_quant_config.json",
         "params.json",
+        "another\n.safetensors",
     ],
 )
 def test_a_file_that_may_be_loaded_in_place_of_the_weights_is_refused(name, folder):
     (folder / name).write_text("{}", "utf-8")
     said = refusal(folder)
-    assert said.startswith(f"CheckError: {name} is there, which some tools load in place of model.")
+    shown = name.replace("\n", "?")
+    assert said.startswith(f"CheckError: {shown} is there, which some tools load in place of model.")
     assert "fix:   remove it" in said
 
 
@@ -76,13 +78,44 @@ def test_a_file_that_may_be_loaded_in_place_of_the_weights_is_refused(name, fold
         "training_args.bin",
         "optimizer.pt",
         "model.gguf",
-        "disguise.safetensors",
-        "freeze.safetensors",
     ],
 )
 def test_other_files_do_not_matter(name, folder):
     (folder / name).write_text("{}", "utf-8")
     assert prove(folder).word == "proved"
+
+
+@pytest.mark.parametrize("name", ["disguise.safetensors", "Components.safetensors"])
+@pytest.mark.parametrize(
+    "tensor", ["h.0.units", "transformer.wte.weight.places", "blocks.0.hook_mlp_out"]
+)
+def test_files_of_other_tensors_do_not_matter(tensor, name, folder):
+    save_file({tensor: np.zeros(2)}, folder / name, metadata={"format": "np"})
+    assert prove(folder).word == "proved"
+
+
+@pytest.mark.parametrize(
+    "name", ["disguise.safetensors", "freeze.safetensors", "Components.safetensors"]
+)
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        "transformer.wte.weight",
+        "h.0.mlp.c_fc.bias",
+        "model.layers.0.self_attn.qkv_proj.weight",
+        "lm_head.weight",
+    ],
+)
+def test_a_known_file_with_tensors_of_a_class_is_refused(tensor, name, folder):
+    others = {"h.0.units": np.zeros(2), tensor: np.zeros(2, dtype=bool)}
+    save_file(others, folder / name)
+    assert refusal(folder).startswith(f"CheckError: {name} is there, which some tools load")
+
+
+@pytest.mark.parametrize("content", [b"{}", (3).to_bytes(8, "little") + b"[1]", b"\xff" * 16])
+def test_a_known_file_that_is_damaged_is_refused(content, folder):
+    (folder / "disguise.safetensors").write_bytes(content)
+    assert "disguise.safetensors" in refusal(folder)
 
 
 def change(folder, name, **values):
