@@ -102,7 +102,7 @@ class _Loaded:
             top_k=1 if is_drawn else None,
             num_beams=request.beams,
             eos_token_id=request.end,
-            pad_token_id=self.model.config.pad_token_id,
+            pad_token_id=self._padding,
             output_logits=request.beams == 1,
             return_dict_in_generate=True,
         )
@@ -113,13 +113,18 @@ class _Loaded:
         cut = tuple(logits[row, : len(tokens)] for row, tokens in enumerate(rows))
         return Outcome(tuple(rows), cut)
 
+    @property
+    def _padding(self) -> int:
+        """The id that fills up batches; a Llama has none of its own, and its begin token serves."""
+        config = self.model.config
+        return int(config.bos_token_id if config.pad_token_id is None else config.pad_token_id)
+
     def _padded(self, request: Request) -> tuple[Any, Any]:
         """Ids and mask of a batch, padded on the left."""
         import torch
 
         length = max(map(len, request.prompts))
-        pad = self.model.config.pad_token_id
-        ids = [[pad] * (length - len(prompt)) + list(prompt) for prompt in request.prompts]
+        ids = [[self._padding] * (length - len(prompt)) + list(prompt) for prompt in request.prompts]
         mask = [[0] * (length - len(prompt)) + [1] * len(prompt) for prompt in request.prompts]
         return torch.tensor(ids), torch.tensor(mask)
 

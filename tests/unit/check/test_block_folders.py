@@ -108,7 +108,7 @@ def test_windows_without_layer_norm(program, outright, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "model"
     save(compile_program(program, architecture="block"), folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("handcraft_check.by_windows.window_proof.OUTRIGHT", outright)
+        patch.setattr("handcraft_check.by_windows.window_model.OUTRIGHT", outright)
         verdict, claim = prove(folder), read_claim(folder)
     assert verdict.word == "proved"
     assert least_margin(load_file(folder / WEIGHTS), folder, claim) >= verdict.margin
