@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,12 @@ from handcraft_check.by_windows.windows import OWN, Column, UnfitError, WindowMe
 from handcraft_check.layers.matrix import Flags, Ids
 from handcraft_check.program.evaluate import value_of
 from handcraft_check.program.nodes import Match, Node
+
+CASES_UP_TO = 62
+"""Which of the cases of an aggregate tokens allow are the bits of a whole number of 64 bits."""
+
+WAYS_UP_TO = 1 << 10
+"""Aggregates that a source fails to match in more ways are not looked at."""
 
 Pair = tuple[int | None, int | None]
 """An atom of the destination and one of the source; None if that side does not matter."""
@@ -53,8 +60,10 @@ def conditions(
     """The conditions of an aggregate: a source matches if all conditions of one of these lists hold.
 
     Raises:
-        UnfitError: one depends on several tokens of a position.
+        UnfitError: one depends on several tokens of a position, or there are too many.
     """
+    if len(node.cases) > CASES_UP_TO or prod(map(len, node.cases)) > WAYS_UP_TO:
+        raise UnfitError("too many conditions decide which positions it reads")
     return [[_condition(program, match, here, there) for match in case] for case in node.cases]
 
 

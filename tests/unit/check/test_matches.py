@@ -28,6 +28,7 @@ from handcraft_check.by_windows.window_proof import prove_windows
 from handcraft_check.by_windows.windows import TokenSets, UnfitError
 from handcraft_check.claim import read_claim
 from handcraft_check.layers.model import Model
+from handcraft_check.program.nodes import Match
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
@@ -114,6 +115,26 @@ def test_a_model_that_is_wrong_after_one_prompt_is_not_proved(prompt, tmp_path):
     claim = read_claim(tmp_path)
     with pytest.raises(UnfitError):
         proved(claim)
+
+
+@pytest.mark.parametrize("count", [1, 62, 63, 64, 65, 80])
+@pytest.mark.parametrize("is_long", [False, True])
+def test_the_last_of_many_cases_is_not_forgotten(is_long, count, tmp_path):
+    """After "abca" the latest source that matches is a c, which the model does not look for."""
+    claim, _ = compiled_to(induction("abc", 5), tmp_path)
+    nodes = list(claim.meaning.nodes)
+    number = max(i for i, node in enumerate(nodes) if node.op == "aggregate")
+    (followed, late), *_ = nodes[number].cases
+    token = next(i for i, node in enumerate(nodes) if node.op == "token")
+    is_c = Match(token, late.query, frozenset({("c", 0)}))
+    cases = ((followed, late) if is_long else (followed,),) * count + ((is_c,),)
+    nodes[number] = replace(nodes[number], cases=cases)
+    meaning = replace(claim.meaning, nodes=tuple(nodes))
+    text = np.array([0, 1, 2, 0])
+    assert meaning.answers(text[None]).token[0] == 2
+    assert claim.model.run(claim.token_ids[text]).center.argmax() == claim.token_ids[1]
+    with pytest.raises(UnfitError):
+        proved(claim, meaning=meaning)
 
 
 @pytest.fixture(scope="module")
