@@ -14,7 +14,7 @@ from handcraft_check.claim import Claim
 from handcraft_check.judged import Judged
 from handcraft_check.layers.attention import Weights
 from handcraft_check.layers.blocks import stacked
-from handcraft_check.layers.layer_norm import Ids
+from handcraft_check.layers.matrix import Ids
 from handcraft_check.program.values import ValueReader
 
 Rows = list[Stream]

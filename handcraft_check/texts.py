@@ -28,8 +28,8 @@ from handcraft_check.folder.files import (
 )
 from handcraft_check.folder.llama import is_llama, read_llama
 from handcraft_check.layers.blocks import stacked
-from handcraft_check.layers.layer_norm import Ids
 from handcraft_check.layers.llama import Llama
+from handcraft_check.layers.matrix import Ids
 from handcraft_check.layers.model import Model
 
 Text = tuple[int, ...]

@@ -15,7 +15,7 @@ import numpy as np
 
 from handcraft_check.by_matches.settled import Settled
 from handcraft_check.by_windows.windows import OWN, Column, UnfitError, WindowMeaning, related
-from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.matrix import Flags, Ids
 from handcraft_check.program.evaluate import value_of
 from handcraft_check.program.nodes import Match, Node
 

@@ -18,7 +18,7 @@ from handcraft_check.by_matches.vectors import Vectors
 from handcraft_check.by_matches.winners import ALIKE, check_winners
 from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import OWN, UnfitError, WindowMeaning
-from handcraft_check.layers.layer_norm import Flags
+from handcraft_check.layers.matrix import Flags
 from handcraft_check.layers.model import Model
 from handcraft_check.program.nodes import Node
 

@@ -20,7 +20,7 @@ from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.sums import Sums
 from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import TokenSets, UnfitError
-from handcraft_check.layers.layer_norm import Ids
+from handcraft_check.layers.matrix import Ids
 from handcraft_check.layers.model import Model
 
 CASES = 1 << 16

@@ -11,7 +11,7 @@ import numpy as np
 from handcraft_check.by_matches.conditions import Branch, Pair
 from handcraft_check.by_matches.settled import Settled
 from handcraft_check.by_windows.windows import TokenSets, UnfitError
-from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.matrix import Flags, Ids
 
 FEW = 16
 """Tokens that match the same tokens are one case if there are so few kinds of them."""

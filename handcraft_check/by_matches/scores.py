@@ -12,7 +12,7 @@ from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import UNIT, product_error
 from handcraft_check.by_matches.conditions import Condition
 from handcraft_check.by_matches.vectors import Kinds, Vectors
-from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.matrix import Flags, Ids
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.sums import Sums
 from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import OWN, UnfitError, Window
-from handcraft_check.layers.layer_norm import Ids
+from handcraft_check.layers.matrix import Ids
 
 APART = 16
 """Positions that hidden units read in up to so many ways are looked at apart."""

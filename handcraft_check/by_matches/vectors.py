@@ -12,7 +12,7 @@ from handcraft_check.arithmetic.stream import PRODUCT_SLACK
 from handcraft_check.by_matches.settled import Settled
 from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.by_windows.windows import UnfitError
-from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
+from handcraft_check.layers.matrix import Flags, Ids, Matrix
 from handcraft_check.layers.model import Model
 
 VECTORS = 1 << 14

@@ -17,7 +17,7 @@ from handcraft_check.arithmetic.rounding import CERTAIN, EXP_ULPS, TINY, UNIT
 from handcraft_check.by_matches.scores import Scores
 from handcraft_check.by_matches.vectors import Kinds
 from handcraft_check.by_windows.windows import UnfitError
-from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.matrix import Flags, Ids
 
 CELLS = 1 << 22
 """How many scores are looked at together."""

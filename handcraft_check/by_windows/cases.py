@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.matrix import Flags, Ids
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.sums import Sums
 from handcraft_check.by_windows.windows import UnfitError
 from handcraft_check.layers.attention import softmax
-from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.matrix import Flags, Ids
 from handcraft_check.layers.model import Model
 
 CELLS = 1 << 22

@@ -15,7 +15,7 @@ from handcraft_check.by_cases.states import combinations, distinct
 from handcraft_check.by_windows.cases import Cases, in_steps
 from handcraft_check.by_windows.few_units import Open
 from handcraft_check.by_windows.sums import NormedSums
-from handcraft_check.layers.layer_norm import Ids
+from handcraft_check.layers.matrix import Ids
 
 if TYPE_CHECKING:
     from handcraft_check.by_windows.window_model import WindowModel

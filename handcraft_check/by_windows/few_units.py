@@ -13,7 +13,7 @@ from handcraft_check.by_windows.spans import MOST, Spanned
 from handcraft_check.by_windows.straight_pairs import straight_pairs
 from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.layers.hidden_units import Activation, mlp
-from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
+from handcraft_check.layers.matrix import Flags, Ids, Matrix
 
 TOGETHER = 128
 """How many rows are computed together, each with all units that are not shown to be off in one."""

@@ -17,7 +17,7 @@ from handcraft_check.arithmetic.stream import PRODUCT_SLACK
 from handcraft_check.by_windows.cases import in_steps
 from handcraft_check.by_windows.one_by_one import OneByOne
 from handcraft_check.by_windows.sums import NormedSums
-from handcraft_check.layers.layer_norm import Ids, Matrix
+from handcraft_check.layers.matrix import Ids, Matrix
 
 ROWS = 1024
 """So many rows are looked at more closely at once; the least margin of them saves others."""

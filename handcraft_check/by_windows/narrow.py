@@ -14,7 +14,7 @@ import numpy as np
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.layers.blocks import Block
-from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
+from handcraft_check.layers.matrix import Flags, Ids, Matrix
 from handcraft_check.layers.model import Model
 
 

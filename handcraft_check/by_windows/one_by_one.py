@@ -15,7 +15,7 @@ from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.stream import PRODUCT_SLACK
 from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.sums import NormedSums
-from handcraft_check.layers.layer_norm import Ids
+from handcraft_check.layers.matrix import Ids
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.layers.half import NO_BIT, lowest_bit
-from handcraft_check.layers.layer_norm import Ids
+from handcraft_check.layers.matrix import Ids
 
 KEPT_UP_TO = 1 << 25
 """Products of a table and a matrix with more numbers are made again where they are read again."""

@@ -13,7 +13,7 @@ from handcraft_check.arithmetic.rounding import LARGEST, TINY, UNIT
 from handcraft_check.arithmetic.stream import PRODUCT_SLACK
 from handcraft_check.by_windows.sums import NormedSums, Sums
 from handcraft_check.layers.half import lowest_bit
-from handcraft_check.layers.layer_norm import Flags
+from handcraft_check.layers.matrix import Flags
 
 
 def rms_norm_of_sums(x: Sums, gain: Array, epsilon: float, format: Format) -> NormedSums:

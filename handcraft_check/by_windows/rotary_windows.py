@@ -32,8 +32,8 @@ from handcraft_check.by_windows.sums import NormedSums, Sums
 from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import OWN, UnfitError
 from handcraft_check.layers.attention import clear_winners, softmax
-from handcraft_check.layers.layer_norm import Flags, Ids
 from handcraft_check.layers.llama import Llama
+from handcraft_check.layers.matrix import Flags, Ids
 from handcraft_check.layers.model import Model
 
 BEGIN = -1

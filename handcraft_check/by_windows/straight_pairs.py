@@ -12,7 +12,7 @@ from handcraft_check.arithmetic.rounding import Bounded, product_error
 from handcraft_check.by_windows.cases import in_steps
 from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.layers.hidden_units import opposite_pairs
-from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
+from handcraft_check.layers.matrix import Flags, Ids, Matrix
 
 TOGETHER = 256
 """How many pairs are computed together."""

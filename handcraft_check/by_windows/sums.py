@@ -17,7 +17,8 @@ from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import LARGEST, TINY, UNIT, Bounded, mean_error
 from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Readers, ReadersOfEach, Stream
 from handcraft_check.by_windows.parts import Make, Part, Range
-from handcraft_check.layers.layer_norm import Ids, Matrix, Normed
+from handcraft_check.layers.layer_norm import Normed
+from handcraft_check.layers.matrix import Ids, Matrix
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 from handcraft_check.by_cases.states import combinations
 from handcraft_check.by_windows.mostly import NONE, Mostly, Seen, codes_by_set, shared, united
 from handcraft_check.by_windows.windows import OWN, TokenSets, Window, WindowMeaning
-from handcraft_check.layers.layer_norm import Ids
+from handcraft_check.layers.matrix import Ids
 from handcraft_check.program.evaluate import needed_by, results_of, value_of
 from handcraft_check.program.meaning import Rule
 from handcraft_check.program.nodes import Node

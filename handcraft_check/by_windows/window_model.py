@@ -23,7 +23,7 @@ from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.spans import joined as streams_joined
 from handcraft_check.by_windows.sums import NormedSums, Sums
 from handcraft_check.by_windows.windows import OWN, TokenSets, Window
-from handcraft_check.layers.layer_norm import Flags, Ids, Matrix
+from handcraft_check.layers.matrix import Flags, Ids, Matrix
 from handcraft_check.layers.model import Model
 from handcraft_check.layers.zeros import reads
 

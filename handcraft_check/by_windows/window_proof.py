@@ -29,7 +29,7 @@ from handcraft_check.by_windows.values import Values
 from handcraft_check.by_windows.window_model import WindowModel
 from handcraft_check.by_windows.windows import TokenSets, UnfitError, WindowMeaning
 from handcraft_check.judged import Judge, Judged
-from handcraft_check.layers.layer_norm import Ids
+from handcraft_check.layers.matrix import Ids
 from handcraft_check.layers.model import Model
 from handcraft_check.program.domain import Domain
 from handcraft_check.program.meaning import Meaning, Rule

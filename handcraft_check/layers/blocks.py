@@ -13,7 +13,7 @@ from handcraft_check.arithmetic.rounding import (
     Bounded,
     as_factor,
 )
-from handcraft_check.layers.layer_norm import Ids, Matrix
+from handcraft_check.layers.matrix import Ids, Matrix
 from handcraft_check.layers.rotary import Rotary
 from handcraft_check.layers.scores import Matching
 from handcraft_check.layers.zeros import Heads

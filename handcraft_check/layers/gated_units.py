@@ -23,7 +23,8 @@ from handcraft_check.arithmetic.rounding import (
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.layers.half import half_product
 from handcraft_check.layers.hidden_units import APART, Activation, groups_of_flags
-from handcraft_check.layers.layer_norm import Matrix, Normed
+from handcraft_check.layers.layer_norm import Normed
+from handcraft_check.layers.matrix import Matrix
 from handcraft_check.layers.straight_gates import (
     STRAIGHT_FROM,
     Read,

@@ -29,7 +29,7 @@ from handcraft_check.arithmetic.rounding import (
 )
 from handcraft_check.layers.attention import Weights, head_output, softmax
 from handcraft_check.layers.hidden_units import gelu
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.matrix import Matrix
 
 Flags = npt.NDArray[np.bool_]
 

@@ -19,7 +19,8 @@ from handcraft_check.arithmetic.rounding import (
 )
 from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Stream
 from handcraft_check.by_cases.states import distinct
-from handcraft_check.layers.layer_norm import Flags, Ids, Matrix, Normed
+from handcraft_check.layers.layer_norm import Normed
+from handcraft_check.layers.matrix import Flags, Ids, Matrix
 
 APART = 4.0
 """Units whose errors cancel less than so many times are taken to err on their own."""

@@ -1,4 +1,4 @@
-"""Matrix products, and LayerNorm in front of them, on numbers that are known up to an error."""
+"""LayerNorm, and matrix products behind it, on numbers that are known up to an error."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from handcraft_check.arithmetic.kinds import is_power_of_two, sqrt
 from handcraft_check.arithmetic.kinds import key as hashed
+from handcraft_check.arithmetic.kinds import sqrt
 from handcraft_check.arithmetic.leading import Leading
 from handcraft_check.arithmetic.regime import Array, Regime
 from handcraft_check.arithmetic.rounding import (
@@ -18,101 +17,11 @@ from handcraft_check.arithmetic.rounding import (
     UNIT,
     Bounded,
     mean_error,
-    product_error,
     rounded,
     rounding_of,
 )
-from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Directions, Readers, ReadersOfEach, Stream
-
-Flags = npt.NDArray[np.bool_]
-Ids = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Matrix:
-    """A weight matrix and its bias: rows are read, columns are written.
-
-    Args:
-        weight: [in, out].
-        bias: [out].
-        apart: how far each weight may be from that in use: [in, out]; None for not at all.
-        bias_apart: the same of the bias: [out].
-    """
-
-    weight: Array
-    bias: Array
-    apart: Array | None = None
-    bias_apart: Array | None = None
-
-    @cached_property
-    def magnitude(self) -> Array:
-        """The largest absolute value that each weight can have: [in, out]."""
-        return np.abs(self.weight) + (0 if self.apart is None else self.apart)
-
-    @cached_property
-    def bias_magnitude(self) -> Array:
-        """The same of the bias: [out]."""
-        return np.abs(self.bias) + (0 if self.bias_apart is None else self.bias_apart)
-
-    def product_error(self, size: Array, total: Array | None = None) -> Array:
-        """How far the sum in use can be from the exact one with these weights: [row, out].
-
-        Args:
-            size: the largest absolute values of what is read; 0 is read as no term: [row, in].
-            total: those of the exact sum with these weights, if they are known: [row, out].
-        """
-        is_read = size > 0
-        terms = self.terms if is_read.all() else is_read @ self.is_used + (self.bias != 0)
-        magnitude = size @ self.magnitude + self.bias_magnitude
-        moved = np.zeros_like(magnitude) if self.apart is None else size @ self.apart
-        if self.bias_apart is not None:
-            moved += self.bias_apart
-        total = None if total is None else total + moved
-        return product_error(magnitude, terms, total, self.is_exact) + moved
-
-    @cached_property
-    def is_used(self) -> Array:
-        """1 for each weight that is not 0: [in, out]."""
-        return np.asarray(self.weight != 0, dtype=np.float64)
-
-    @cached_property
-    def is_exact(self) -> Flags:
-        """Whether all weights of a column are surely powers of two, or 0: [out]."""
-        is_power = is_power_of_two(self.weight) | (self.weight == 0)
-        return np.asarray(is_power.all(axis=0) & (self.apart is None))
-
-    @cached_property
-    def terms(self) -> Array:
-        """How many weights of each column are not 0, and one for a bias that is not: [out]."""
-        return np.asarray((self.weight != 0).sum(axis=0) + (self.bias != 0), dtype=np.float64)
-
-    @cached_property
-    def directions(self) -> Directions:
-        """Where the errors of what is read go."""
-        return Directions.of(self.weight)
-
-    def of_columns(self, columns: Ids) -> Matrix:
-        """Some of the columns, and one of zeros for each -1."""
-        is_there = columns >= 0
-
-        def part(each: Array) -> Array:
-            return np.where(is_there, each[..., columns], 0.0)
-
-        apart = None if self.apart is None else part(self.apart)
-        bias_apart = None if self.bias_apart is None else part(self.bias_apart)
-        return Matrix(part(self.weight), part(self.bias), apart, bias_apart)
-
-    def of_rows(self, rows: Ids) -> Matrix:
-        """The columns as they read only some rows, and a row of zeros for each -1."""
-        is_there = (rows >= 0)[:, None]
-        weight = np.where(is_there, self.weight[rows], 0.0)
-        apart = None if self.apart is None else np.where(is_there, self.apart[rows], 0.0)
-        return Matrix(weight, self.bias, apart, self.bias_apart)
-
-    def readers(self, x: Normed, *, is_centred: bool = True) -> Readers:
-        """What the columns make of the errors of a stream in front of LayerNorm."""
-        key = (self, hashed(x.gain), is_centred)
-        return x.stream.along.readers(key, lambda: x.behind(self.weight, is_centred=is_centred))
+from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Readers, ReadersOfEach, Stream
+from handcraft_check.layers.matrix import Ids, Matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +99,12 @@ class Normed:
         scaled = self.gain[:, None] * weight
         return np.asarray(scaled - scaled.mean(axis=0)) if is_centred and self.is_centred else scaled
 
+    def readers(self, matrix: Matrix, *, is_centred: bool = True) -> Readers:
+        """What the columns of a matrix make of the errors of the stream in front of LayerNorm."""
+        key = (matrix, hashed(self.gain), is_centred)
+        along = self.stream.along
+        return along.readers(key, lambda: self.behind(matrix.weight, is_centred=is_centred))
+
     def spread(self, weight: Array, readers: Readers | None = None) -> Array:
         """How far a weighted sum of them can be off: [row, dimension] @ [dimension, out].
 
@@ -213,7 +128,7 @@ class Normed:
             matrix: [dimension, out].
         """
         steepest = self.factor * (1 + self.scale)
-        read = self.stream.spread(matrix.readers(self))
+        read = self.stream.spread(self.readers(matrix))
         return np.asarray(self._rounding(matrix.weight) + steepest[:, None] * read)
 
     def least(
@@ -285,7 +200,7 @@ class Normed:
     def read(self, matrix: Matrix) -> tuple[Bounded, Array]:
         """The product with a matrix, and the part of its error that the product itself makes."""
         center = self.center @ matrix.weight + matrix.bias
-        spread = self.spread(matrix.weight, matrix.readers(self))
+        spread = self.spread(matrix.weight, self.readers(matrix))
         rounding = matrix.product_error(self.magnitude, np.abs(center) + spread)
         return Bounded(center, spread + rounding), rounding
 
@@ -295,10 +210,10 @@ class Normed:
         What the errors of the stream add to the mean is one of these.
         """
         center = self.center @ matrix.weight + matrix.bias
-        readers = matrix.readers(self, is_centred=False)
+        readers = self.readers(matrix, is_centred=False)
         steepest = self.factor * (1 + self.scale)
         error = self.rest @ matrix.magnitude + steepest[:, None] * self.stream.spread(readers)
-        largest = np.abs(center) + self.spread(matrix.weight, matrix.readers(self))
+        largest = np.abs(center) + self.spread(matrix.weight, self.readers(matrix))
         return Bounded(center, error + matrix.product_error(self.magnitude, largest))
 
     def in_use(self, regime: Regime, gain: Array, bias: Array) -> Normed:

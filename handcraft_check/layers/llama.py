@@ -23,7 +23,8 @@ from handcraft_check.layers.gated_units import (
 )
 from handcraft_check.layers.half import for_each_value
 from handcraft_check.layers.hidden_units import Activation
-from handcraft_check.layers.layer_norm import Ids, Matrix, Normed
+from handcraft_check.layers.layer_norm import Normed
+from handcraft_check.layers.matrix import Ids, Matrix
 from handcraft_check.layers.model import Model
 from handcraft_check.layers.rms_norm import half_rms_norm, rms_norm
 from handcraft_check.layers.rotary import Rotary, rotary_heads

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +23,7 @@ from handcraft_check.folder.config import Config
 from handcraft_check.layers.attention import Weights as Attention
 from handcraft_check.layers.attention import head_output, softmax
 from handcraft_check.layers.blocks import Block, stacked
+from handcraft_check.layers.differences import Differences
 from handcraft_check.layers.half import (
     for_each_value,
     half_attention,
@@ -32,18 +32,13 @@ from handcraft_check.layers.half import (
     half_scores,
 )
 from handcraft_check.layers.hidden_units import ACTIVATIONS, Activation, mlp
-from handcraft_check.layers.layer_norm import Ids, Matrix, Normed, layer_norm, not_normed
+from handcraft_check.layers.layer_norm import Normed, layer_norm, not_normed
+from handcraft_check.layers.matrix import Ids, Matrix
 from handcraft_check.layers.scores import scaled
 from handcraft_check.layers.weights import Weights
 
 BLURRED = 2.0**-4
 """Scores with larger errors are looked at again, up to what all scores of a query have in common."""
-
-CLOSE = 0.98
-"""A margin that is known to be less of its center is looked at again."""
-
-PAIRED_UP_TO = 128
-"""The largest vocabulary of which all differences of two logits are bounded."""
 
 
 class Model:
@@ -335,28 +330,12 @@ class Model:
     def margins(self, x: Stream, logits: Bounded, ids: Ids) -> Array:
         """How far one logit of each row surely is above all others: [row].
 
-        Both logits read one stream, so that an error of it acts on what their weights differ by. Where
-        that may matter, the difference of both is bounded, with the rounding of both sums.
-
         Args:
             x: the last stream: [row, n_embd].
             logits: what is known of it, each on its own: [row, vocab_size].
             ids: whose logit: [row].
         """
-        rows = np.arange(len(ids))
-        found = logits.center[rows, ids][:, None] - logits.center
-        apart = found - logits.error[rows, ids][:, None] - logits.error
-        for each in (found, apart):
-            each[rows, ids] = np.inf
-        least: Array = apart.min(axis=1)
-        is_far = least < CLOSE * found.min(axis=1)
-        if self.regime.is_half or logits.center.shape[1] > PAIRED_UP_TO:
-            return np.asarray(least)
-        for token in np.unique(ids[is_far]).tolist():
-            some = np.flatnonzero(is_far & (ids == token))
-            both = found[some] - self._apart_from(token, x[some])
-            least[some] = np.maximum(apart[some], both).min(axis=1)
-        return np.asarray(least)
+        return self._differences.margins(self._last_normed(x), logits, ids)
 
     def difference(self, x: Stream, logits: Bounded, token: int) -> Bounded:
         """One logit of each row less each logit: [row, vocab_size].
@@ -366,37 +345,24 @@ class Model:
             logits: what is known of it, each on its own: [row, vocab_size].
             token: the id of the one.
         """
-        error = logits.error[:, token, None] + logits.error
-        if not self.regime.is_half and logits.center.shape[1] <= PAIRED_UP_TO:
-            error = np.minimum(error, self._apart_from(token, x))
-        return Bounded(logits.center[:, token, None] - logits.center, error)
+        return self._differences.of_one(self._last_normed(x), logits, token)
 
     def difference_read(self, x: NormedSums, token: int) -> Bounded:
-        """The same of rows of which alternatives are known, as one sum that is read of them.
+        """One logit of each row less each logit, of rows of which alternatives are known.
 
         Args:
             x: the last stream, normalized: [row, n_embd].
             token: the id of the one.
         """
-        matrix = self.unembedding
-        apart = Matrix(matrix.weight[:, token, None] - matrix.weight, matrix.bias[token] - matrix.bias)
-        found, _ = x.read(apart, keeps=False)
-        rounding = matrix.product_error(x.magnitude)
-        return Bounded(found.center, found.error + rounding + rounding[:, token, None])
+        return self._differences.of_sums(x, token)
 
-    def _apart_from(self, token: int, x: Stream) -> Array:
-        """How far a difference of two logits can be off, as one sum that is read: [row, vocab_size]."""
-        matrix, normed = self._differences[token], self._normed(x, self.ln_f)
-        rounding = self.unembedding.product_error(normed.magnitude)
-        spread = normed.spread(matrix.weight, matrix.readers(normed))
-        return np.asarray(spread + rounding + rounding[:, token, None])
+    @property
+    def _differences(self) -> Differences:
+        return Differences(self.unembedding)
 
-    @cached_property
-    def _differences(self) -> list[Matrix]:
-        """For each token, its unembedding minus that of each token."""
-        none = np.zeros(self.config.vocab_size)
-        weight = self.unembedding.weight
-        return [Matrix(weight[:, token, None] - weight, none) for token in range(len(none))]
+    def _last_normed(self, x: Stream) -> Callable[[Ids], Normed] | None:
+        """What the unembedding reads of some rows; None where every step is rounded."""
+        return None if self.regime.is_half else lambda rows: self._normed(x[rows], self.ln_f)
 
 
 def _columns(parts: Sequence[Bounded]) -> tuple[list[Array], list[Array]]:

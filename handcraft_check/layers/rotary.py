@@ -23,7 +23,7 @@ from handcraft_check.arithmetic.rounding import (
     rounded,
 )
 from handcraft_check.by_cases.states import hull
-from handcraft_check.layers.layer_norm import Ids, Matrix
+from handcraft_check.layers.matrix import Ids, Matrix
 from handcraft_check.layers.scores import COMMON
 from handcraft_check.layers.zeros import Heads, places_of, reads
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import FLOAT64_SLACK, UNIT, Bounded, product_error
-from handcraft_check.layers.layer_norm import Matrix, Normed
+from handcraft_check.layers.layer_norm import Normed
+from handcraft_check.layers.matrix import Matrix
 
 COMMON = 2
 """The numbers behind the dimensions of a query or a key: 0, up to the errors of mean and scale."""

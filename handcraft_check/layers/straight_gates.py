@@ -14,7 +14,8 @@ import numpy as np
 from handcraft_check.arithmetic.regime import Array
 from handcraft_check.arithmetic.rounding import TINY, UNIT, Bounded
 from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Stream
-from handcraft_check.layers.layer_norm import Flags, Ids, Matrix, Normed
+from handcraft_check.layers.layer_norm import Normed
+from handcraft_check.layers.matrix import Flags, Ids, Matrix
 
 STRAIGHT_FROM = 17.0
 """From here on SiLU in float32 is its argument up to rounding: 1 + exp(-17) is rounded to 1."""

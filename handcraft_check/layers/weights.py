@@ -15,7 +15,7 @@ from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.errors import CheckError
 from handcraft_check.folder.config import Config
 from handcraft_check.layers.blocks import Block, matrix_in_use, weights_in_use
-from handcraft_check.layers.layer_norm import Ids, Matrix
+from handcraft_check.layers.matrix import Ids, Matrix
 from handcraft_check.layers.zeros import Heads, units_in_use
 
 FILE, HEAD = "model.safetensors", "lm_head.weight"

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft_check.arithmetic.regime import Array
-from handcraft_check.layers.layer_norm import Ids, Matrix
+from handcraft_check.layers.matrix import Ids, Matrix
 
 Flags = npt.NDArray[np.bool_]
 

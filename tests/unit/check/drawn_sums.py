@@ -15,7 +15,7 @@ from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.spans import Spanned
 from handcraft_check.by_windows.sums import Sums
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.matrix import Matrix
 
 EPSILON = 1e-5
 

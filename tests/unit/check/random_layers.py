@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.folder.config import Config
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.matrix import Matrix
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional

@@ -19,7 +19,7 @@ from handcraft_check.by_windows.rotary_windows import RotaryWindowModel, rotary_
 from handcraft_check.by_windows.windows import TokenSets, WindowMeaning
 from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
-from handcraft_check.layers.layer_norm import Ids
+from handcraft_check.layers.matrix import Ids
 from handcraft_check.prove import prove
 from handcraft_check.radius import prove_radius
 

@@ -27,7 +27,7 @@ from handcraft_check.by_windows.values import Values
 from handcraft_check.by_windows.windows import TokenSets, WindowMeaning
 from handcraft_check.claim import read_claim
 from handcraft_check.layers.hidden_units import GELU
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.matrix import Matrix
 from handcraft_check.prove import prove
 
 

@@ -28,7 +28,8 @@ from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.layers.attention import Weights, head_output, softmax
 from handcraft_check.layers.hidden_units import mlp, without_pairs
-from handcraft_check.layers.layer_norm import Matrix, layer_norm
+from handcraft_check.layers.layer_norm import layer_norm
+from handcraft_check.layers.matrix import Matrix
 from handcraft_check.layers.model import Model
 
 

@@ -13,7 +13,8 @@ from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Along, Stream
 from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums
-from handcraft_check.layers.layer_norm import Matrix, layer_norm
+from handcraft_check.layers.layer_norm import layer_norm
+from handcraft_check.layers.matrix import Matrix
 
 EPSILON = float(F(1e-5))
 

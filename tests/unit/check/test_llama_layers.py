@@ -28,8 +28,8 @@ from handcraft_check.layers.gated_units import (
     half_gated_mlp,
     silu_range,
 )
-from handcraft_check.layers.layer_norm import Matrix
 from handcraft_check.layers.llama import Llama
+from handcraft_check.layers.matrix import Matrix
 from handcraft_check.layers.rms_norm import half_rms_norm, rms_norm
 from handcraft_check.layers.rotary import Rotary, rotary_heads
 

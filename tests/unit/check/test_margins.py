@@ -19,7 +19,7 @@ from handcraft_check.by_windows.one_by_one import OneByOne
 from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.rms_norm_of_sums import rms_norm_of_sums
 from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums, sums_not_normed
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.matrix import Matrix
 
 
 @given(seeds, st.integers(2, 8), st.booleans(), st.sampled_from([0, 2, 32]))

@@ -48,7 +48,8 @@ from handcraft_check.layers.half import (
     lowest_bit,
 )
 from handcraft_check.layers.hidden_units import gelu, mlp
-from handcraft_check.layers.layer_norm import Matrix, layer_norm
+from handcraft_check.layers.layer_norm import layer_norm
+from handcraft_check.layers.matrix import Matrix
 from handcraft_check.layers.model import Model
 
 transformers = pytest.importorskip("transformers")

@@ -13,7 +13,8 @@ from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.by_cases.states import coarsened, hull
 from handcraft_check.layers.attention import softmax
-from handcraft_check.layers.layer_norm import Matrix, layer_norm
+from handcraft_check.layers.layer_norm import layer_norm
+from handcraft_check.layers.matrix import Matrix
 from handcraft_check.layers.scores import COMMON, Matching, scaled
 
 torch = pytest.importorskip("torch")

@@ -24,7 +24,7 @@ from handcraft_check.by_windows.few_units import Open, few_units
 from handcraft_check.by_windows.spans import Spanned, joined
 from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums
 from handcraft_check.layers.hidden_units import GELU
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.matrix import Matrix
 
 
 def streams(rng, rows, width):

@@ -14,7 +14,7 @@ from handcraft_check.arithmetic.regime import REGIMES
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Along, Readers, Stream
 from handcraft_check.layers.gated_units import gated_mlp
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.matrix import Matrix
 from handcraft_check.layers.rms_norm import rms_norm
 from handcraft_check.layers.straight_gates import STRAIGHT_FROM, STRAIGHT_UNITS, Read, passed
 

@@ -16,7 +16,8 @@ from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Along, Directions, Readers, Stream, joined
 from handcraft_check.by_cases.states import MANY_ROWS, WIDER, alike, coarsened_stream
 from handcraft_check.layers.hidden_units import mlp
-from handcraft_check.layers.layer_norm import Matrix, layer_norm
+from handcraft_check.layers.layer_norm import layer_norm
+from handcraft_check.layers.matrix import Matrix
 
 torch = pytest.importorskip("torch")
 

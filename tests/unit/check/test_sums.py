@@ -17,7 +17,7 @@ from handcraft_check.by_windows.copies import adds_exactly
 from handcraft_check.by_windows.parts import Part
 from handcraft_check.by_windows.sums import Sums, layer_norm_of_sums
 from handcraft_check.layers.hidden_units import mlp
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.matrix import Matrix
 
 
 @given(seeds, st.integers(1, 10))

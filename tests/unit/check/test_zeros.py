@@ -11,7 +11,7 @@ from random_layers import EPSILON, seeds, shapes_of
 from handcraft_check.arithmetic.rounding import Bounded
 from handcraft_check.arithmetic.stream import Stream
 from handcraft_check.folder.config import Config
-from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.matrix import Matrix
 from handcraft_check.layers.model import Model
 from handcraft_check.layers.zeros import Heads, units_in_use
 
