@@ -19,7 +19,7 @@ from handcraft import Program, Prompts, compile_program, predict, save, select
 from handcraft.proofs.write_meaning import WITHIN
 from handcraft.verify.probabilities import CLOSE
 from handcraft_check.arithmetic.rounding import Bounded
-from handcraft_check.by_windows import window_proof
+from handcraft_check.by_windows import window_model
 from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
 from handcraft_check.judged import Judge, distance_bound, surely_off
@@ -194,7 +194,7 @@ def test_no_run_of_a_window_is_further_than_what_is_proved(program, outright, tm
     folder = tmp_path_factory.mktemp("model")
     save(compile_program(program), folder / "model", proof="never")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(window_proof, "OUTRIGHT", outright)
+        patch.setattr(window_model, "OUTRIGHT", outright)
         assert_as_proved(folder / "model")
 
 
