@@ -29,10 +29,10 @@ BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
 
 FEW = 1 << 15
-"""Texts that are so few are decided one by one too, where windows show less than `CLOSE`."""
+"""So few texts are also tried one by one if windows show less than `CLOSE`."""
 
 CLOSE = 0.9
-"""What part of the margin of a run a proof should show after the same context."""
+"""The part of the margin of a run that a proof should reach after the same context."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +154,10 @@ def attempted(
 
 
 def _is_far(claim: Claim, found: Found) -> bool:
-    """Whether a run leads by much more after the context for which the least was shown.
+    """Whether a run has a much larger margin after the context with the least proved margin.
 
-    It also is if that is no context: sets of tokens allow more texts than there are. Probabilities are
-    compared in another way, and are left as they are.
+    This is also true if that context is not allowed, because sets of tokens may allow more texts than
+    the program does. It is false for probabilities, which are compared in another way.
     """
     if claim.meaning.within is not None:
         return False
@@ -168,7 +168,7 @@ def _is_far(claim: Claim, found: Found) -> bool:
 def _attempted_by_cases(
     claim: Claim, budget: int, progress: Callable[[str], None], helped: Helped
 ) -> Shown:
-    """The same where later positions are not seen, position by position."""
+    """Try to prove a claim position by position, for a model with a causal mask."""
     domain = claim.domain
     spent, least, failed = 0, Found(-np.inf), Shown.of_too_many(budget)
     orders = claim.proof("texts").orders
@@ -200,7 +200,7 @@ def _attempted_by_cases(
 
 
 def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], None]) -> Shown:
-    """The same where later positions are seen."""
+    """Try to prove a claim text by text, for a model without a causal mask."""
     given = claim.model, claim.token_ids, claim.domain, claim.meaning
     try:
         return Shown("proved", prove_unmasked(*given, budget=budget, log=progress))

@@ -1,4 +1,4 @@
-"""Where a bound breaks: the first part of a model whose own errors keep a text from being shown."""
+"""Explains `unproved`: finds the first part of a model whose errors are too large for a proof."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ Where none of them is too much alone, the first is named.
 def first_break(claim: Claim, context: Sequence[str], position: int | None = None) -> str:
     """The first part of a model whose bounds are too wide after a text, in words.
 
-    The stream is taken for exact behind each part in turn: behind the embeddings, the heads and the
-    hidden units of each block. The first part behind which that is enough is the one that is named, and
-    of its heads the first whose errors alone are too much.
+    The stream is assumed to be exact after each part in turn: the embeddings, then the heads and the
+    hidden units of each block. The part that is named is the first after which an exact stream is
+    enough for a proof; of its heads, it is the first whose errors alone are too large.
 
     Args:
         claim: in one arithmetic, which is not shown of the text.
@@ -112,7 +112,7 @@ class _Text:
             yield model.read_of(layer, query, keys, values)
 
     def is_shown(self, rows: Rows, done: int) -> bool:
-        """Whether it is shown from some streams on, behind so many steps."""
+        """Whether the claim is shown if these are the streams after some number of steps."""
         for step in self.steps[done:]:
             rows = step(rows)
         claim, x = self.claim, rows[self.judged]
@@ -147,12 +147,12 @@ class _Text:
         return bool(reader.shares(*reader.read(x), meant[None])[0] <= 1)
 
     def broken_head(self, layer: int, rows: Rows) -> str:
-        """The first head of a block whose errors alone are too much, in words."""
+        """The first head of a block whose errors alone are too large, in words."""
         heads = self.claim.model.blocks[layer].heads
         found = [*self._heads(layer, rows)]
 
         def only(positions: Sequence[int], head: int) -> bool:
-            """Whether it is shown if only these errors are there."""
+            """Whether the claim is shown if these are the only errors."""
             outs = []
             for position, (_, _, out) in enumerate(found):
                 error = np.zeros_like(out.error)
@@ -186,7 +186,7 @@ class _Text:
         after = self._feed_forward(layer, rows)
 
         def is_too_much(at: int) -> bool:
-            """Whether it is not shown if only the errors at one position are there."""
+            """Whether the claim is not shown if the only errors are those at one position."""
             some = [x if i == at else _exact([x])[0] for i, x in enumerate(after)]
             return not self.is_shown(some, 2 * layer + 2)
 
@@ -203,11 +203,11 @@ class _Text:
 
 
 def _first_of(spread: Sequence[float], is_too_much: Callable[[int], bool]) -> int:
-    """The first position whose errors alone are too much, in the order of their size.
+    """The first position whose errors alone are too large, in the order of their size.
 
     Args:
         spread: the size of the errors: [position].
-        is_too_much: whether those at one position are.
+        is_too_much: whether the errors at one position alone are too large.
     """
     order = np.argsort(-np.nan_to_num(spread, nan=np.inf), kind="stable").tolist()
     return int(next((at for at in order[:TRIED] if is_too_much(at)), order[0]))

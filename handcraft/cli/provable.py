@@ -19,7 +19,7 @@ SHORTEST = 2
 """The shortest context that is tried: what is proved of a single token says little."""
 
 FEWEST = 2
-"""The fewest tokens that prompts may have where some are left out."""
+"""The fewest tokens that an advised `inputs=` may allow."""
 
 
 def what_is_provable(source: Program, options: Mapping[str, Any]) -> str:
@@ -74,7 +74,7 @@ def _program(stated: Stated) -> Program:
 
 
 def _without_some(source: Program, tokens: Sequence[str]) -> list[str]:
-    """About half of some tokens, the first ones, and those without which no prompt is allowed."""
+    """About half of the tokens: the first ones, and those that every allowed prompt needs."""
     kept = list(tokens)
     for token in reversed(tokens):
         if len(kept) <= (len(tokens) + 1) // 2:

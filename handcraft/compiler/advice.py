@@ -263,7 +263,7 @@ def promises(source: Stated, about: Node | None = None) -> Iterator[tuple[str, S
     """Assumptions that are true for every allowed prompt, in words, and the source with each.
 
     Args:
-        source: with allowed prompts that are few enough to run all; nothing is found of others.
+        source: nothing is found if it has too many allowed prompts to run all of them.
         about: the expression to begin with.
     """
     occurring = values_that_occur(source)

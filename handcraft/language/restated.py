@@ -66,7 +66,7 @@ def with_context(stated: Stated, context: int) -> Stated:
 
 
 def with_tokens(stated: Stated, tokens: Collection[str]) -> tuple[str, Stated]:
-    """The same over the prompts that have only some tokens, and the `inputs=` that says so.
+    """The same, over only the prompts that consist of some tokens, and the `inputs=` that states these.
 
     Raises:
         HandcraftError: no prompt has only these, or a strategy decides which prompts are allowed.

@@ -72,11 +72,11 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
 
 
 def _blank_dimension(tensors: Tensors, number: int, layer: Layer, layout: Layout) -> int | None:
-    """A dimension that is 0 in front of a layer, where one is needed and there is one.
+    """A dimension that is 0 in front of a layer; None if none is needed, or there is none.
 
-    Beside ballast, LayerNorm subtracts a mean that is off by up to 2e-4. That moves every number by the
-    same. It matters where attention is shared by logarithms of weights: a score of 85 nats would be off
-    by up to 0.2, and with it the shares. A dimension that is 0 is moved as much as all others.
+    Queries and keys subtract it, so that an error of LayerNorm's mean cancels. Beside ballast, that
+    mean is off by up to 2e-4, and this moves every dimension by the same amount. It matters if scores
+    differ by logarithms of attention weights: a score of 85 nats would be off by up to 0.2.
     """
     if not layout.has_ballast or all(head.attends.attention_weights is None for head in layer.heads):
         return None

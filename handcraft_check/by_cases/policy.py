@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Way: TypeAlias = Literal["anywhere", "sets", "texts"]
-"""How a claim is attempted: with keys that hold wherever their tokens stand, with positions that stay
-undecided, or text by text."""
+"""How a claim is attempted: with keys that do not depend on where their tokens are, with positions that
+stay undecided, or text by text."""
 
 
 class StuckError(Exception):
-    """A case about which too little is known, however its positions are decided.
+    """A case that cannot be shown, however its positions are decided.
 
     Args:
         why: what cannot be shown.
         case: a context of the case.
         margin: the least margin that is possible.
         position: that of its last token.
-        decided: the sources that were decided in vain.
-        eager: positions of which too little is known, each with the layer that reads it.
+        decided: the sources that were decided for it, which did not suffice.
+        eager: positions that must be decided earlier, each with the layer that reads it.
     """
 
     def __init__(
@@ -79,16 +79,16 @@ class Policy:
         return not set(self.kept_behind(position - 1)) <= set(self.kept_behind(position))
 
     def expect(self, position: int, split: Iterable[int]) -> None:
-        """Keep what was decided at a position where that was needed at two others, as far behind."""
+        """Keep decided sources of a position if two other positions needed sources as far back."""
         self.kept |= {(position, source) for source in split if position - source in self.distances}
 
     def learn(self, stuck: StuckError, forgotten: list[Forgotten]) -> int | None:
-        """Let more stay decided: where the proof must go on, None if nothing is left to try.
+        """Keep more tokens decided; returns where to go on, None if nothing is left to try.
 
-        A source that was decided in vain may have been decided before, together with others that must
-        stay what they were. If none was, a source may have been mixed, so that others that depend on it
-        are not known. A position of which too little is known is decided together with what it read
-        first.
+        If deciding a source did not suffice, it may have been decided at an earlier position too,
+        together with others that must keep their tokens. If it was not, a source may have been merged,
+        so that others that depend on it are not known. A position in `eager` is decided together with
+        what it read first.
 
         Args:
             stuck: what could not be shown.

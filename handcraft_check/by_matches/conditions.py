@@ -1,4 +1,4 @@
-"""What decides which position an aggregate reads, where that depends on tokens.
+"""The conditions under which a source matches, as functions of tokens and positions.
 
 A condition compares a function of one token of the window at the destination with a function of one
 token of the window at the source, or it is about positions only.
@@ -20,7 +20,7 @@ from handcraft_check.program.evaluate import value_of
 from handcraft_check.program.nodes import Match, Node
 
 Pair = tuple[int | None, int | None]
-"""An atom of the destination and one of the source; None where no token of that side decides."""
+"""An atom of the destination and one of the source; None if that side does not matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +28,11 @@ class Condition:
     """Where one condition holds, between positions of two kinds.
 
     Args:
-        atoms: what decides; both are None where the positions do.
-        here: which of the values each token at the destination has; one number for no token.
-        there: the same of the source.
+        atoms: the tokens that it depends on; both are None for a condition on positions.
+        here: the number of the value of each token at the destination; one number if `atoms` has None.
+        there: as `here`, for the source.
         holds: [value here, value there].
-        positions: where it holds, of these positions of both kinds: [destination, source].
+        positions: where it holds, if it is about positions: [destination, source].
     """
 
     atoms: Pair
@@ -43,14 +43,14 @@ class Condition:
 
     @property
     def table(self) -> Flags:
-        """Where it holds, by tokens: [token here, token there]; 1 for no token."""
+        """Where it holds: [token here, token there]; of length 1 on a side without a token."""
         return np.asarray(self.holds[self.here][:, self.there])
 
 
 def conditions(
     program: WindowMeaning, node: Node, here: Settled, there: Settled
 ) -> list[list[Condition]]:
-    """The conditions of an aggregate, between positions of two kinds: all of one of these hold.
+    """The conditions of an aggregate: a source matches if all conditions of one of these lists hold.
 
     Raises:
         UnfitError: one depends on several tokens of a position.
@@ -73,7 +73,7 @@ def _condition(program: WindowMeaning, match: Match, here: Settled, there: Settl
 
 
 def _side(program: WindowMeaning, number: int, at: Settled) -> tuple[int | None, Column]:
-    """The atom that a node reads at positions of a kind, and what it is of each token."""
+    """The atom that a node depends on at positions of a kind, and its value for each token."""
     if number in program.at_positions:
         values = {program.at_positions[number][position] for position in at.positions.tolist()}
         if len(values) > 1:
@@ -89,7 +89,7 @@ def _side(program: WindowMeaning, number: int, at: Settled) -> tuple[int | None,
 
 
 def default_of(program: WindowMeaning, number: int, base: int) -> Any:
-    """What a node is where the aggregate that it reads has its default."""
+    """The value of a node if the aggregate that it reads has its default."""
     value = program.evaluator.nodes[base].default
     assert value is not None
     return value if number == base else value_of(program.evaluator.nodes[number], (value,))
@@ -97,12 +97,12 @@ def default_of(program: WindowMeaning, number: int, base: int) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """One way in which a source matches or does not: what tokens and positions there may be.
+    """One way in which a source matches or does not, with the tokens and positions that allow it.
 
     Args:
         is_match: whether it matches.
-        tables: which tokens may be there together, for each pair of atoms: [token here, token there].
-        positions: which positions may be there together: [destination, source].
+        tables: for each pair of atoms, the pairs of tokens: [token here, token there].
+        positions: the pairs of positions: [destination, source].
     """
 
     is_match: bool
@@ -111,7 +111,7 @@ class Branch:
 
     @classmethod
     def of(cls, held: Sequence[tuple[Condition, bool]], visible: Flags, *, is_match: bool) -> Branch:
-        """Where some conditions hold, and others do not."""
+        """The branch in which some conditions hold, and others do not."""
         tables: dict[Pair, Flags] = {}
         positions = visible.copy()
         for condition, is_held in held:
@@ -124,12 +124,12 @@ class Branch:
 
     @property
     def is_possible(self) -> bool:
-        """Whether there are such positions and tokens, as far as each table says."""
+        """Whether each table on its own has such positions or tokens."""
         return bool(self.positions.any()) and all(table.any() for table in self.tables.values())
 
 
 def branches(cases: Sequence[Sequence[Condition]], visible: Flags) -> Iterator[Branch]:
-    """All ways in which a source matches, and all in which it does not.
+    """All ways in which a source matches, and then all in which it does not.
 
     A source matches if all conditions of one case hold. If it does not, then one condition of each case
     is the first that fails.

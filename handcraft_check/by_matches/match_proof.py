@@ -1,4 +1,4 @@
-"""Heads of a later block that read what the program matches: one model for each way to read."""
+"""Heads of a later block that attend by content: one model for each way to read."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from handcraft_check.layers.model import Model
 from handcraft_check.program.nodes import Node
 
 WAYS = 1 << 10
-"""Heads that may read in more ways at positions of one kind are not looked at."""
+"""If heads may read in more ways than this at positions of one kind, no proof is tried."""
 
 
 def matched_models(
     program: WindowMeaning, kinds: Sequence[WindowModel], layer: int, most: int
 ) -> Iterator[MatchedModel]:
-    """The models behind heads that match, for each kind of position and each way in which they read.
+    """The models after the heads that match, for each kind of position and each way in which they read.
 
     Args:
         program: what is meant.
@@ -38,7 +38,7 @@ def matched_models(
         most: how many cases may be made of all positions and tokens in front of it.
 
     Raises:
-        BudgetError: it would be more.
+        BudgetError: there would be more cases.
         UnfitError: it is not shown that each head reads what an aggregate of the program means.
     """
     model, sets = kinds[0].model, kinds[0].sets
@@ -59,7 +59,8 @@ class _Match:
 
     Args:
         nodes: their numbers.
-        how: ``latest``, ``earliest``, or ``exists`` where any source that matches will do.
+        how: ``latest``, ``earliest``, or ``exists`` if it does not matter which source that matches is
+            read.
     """
 
     nodes: tuple[int, ...]
@@ -105,7 +106,7 @@ class _Matches:
         """The aggregates whose source a head reads.
 
         Raises:
-            UnfitError: none is shown to be.
+            UnfitError: it is shown for none.
         """
         why = UnfitError("heads of a later block read")
         for match in self.matches:
@@ -150,13 +151,13 @@ class _Matches:
         return [each for each in self.known if each.positions[0] <= here.positions[-1]]
 
     def ways(self, here: Settled, chosen: Sequence[_Match]) -> Iterator[tuple[_Way, ...]]:
-        """All ways in which heads read at positions of a kind.
+        """All ways in which heads may read at positions of a kind.
 
-        Heads that read for the same aggregates read the same source, if one matches.
+        Heads of the same aggregates read the same source, if one matches.
 
         Args:
             here: the positions.
-            chosen: what each head reads for.
+            chosen: for each head, the aggregates whose source it reads.
         """
         if {*self.matches} - {*chosen}:
             raise UnfitError("no head reads what an aggregate matches")

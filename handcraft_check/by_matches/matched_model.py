@@ -1,4 +1,4 @@
-"""A model behind heads that match, for one way in which each of them reads."""
+"""The layers after heads that match, for one choice of what each head reads."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from handcraft_check.layers.matrix import Ids
 from handcraft_check.layers.model import Model
 
 CASES = 1 << 16
-"""No more cases than these are begun with."""
+"""The most cases to begin with."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """What an aggregate is: an atom of what heads read, or a value.
+    """The value of an aggregate: a token of the source that heads read, or a constant.
 
     Args:
-        reading: the number of the reading; -1 for a value.
-        atom: of its source.
-        value: the value.
+        reading: the number of the reading; -1 for a constant.
+        atom: which token of the source.
+        value: the constant.
     """
 
     reading: int = -1
@@ -43,7 +43,7 @@ class Read:
 
 
 class Written:
-    """What each head writes of positions of each kind.
+    """The vectors that each head writes to the stream, for each kind of source.
 
     Args:
         model: the model.
@@ -92,17 +92,17 @@ class Written:
 
     @property
     def written_error(self) -> Array:
-        """How far what all heads write together may be off: [dimension]."""
+        """How far the sum of what all heads write may be off: [dimension]."""
         size = np.abs(self.out.weight)
         total = (self.most + self.error) @ size + self.out.bias_magnitude
         return np.asarray(self.error @ size + product_error(total, self.out.terms))
 
 
 class MatchedModel(WindowModel):
-    """What a model computes at some positions of one kind, where heads read in one way.
+    """The model from the heads that match on, for one kind of position and one way to read.
 
-    The atoms are those of the position, and behind them, for each reading, those of the source, but for
-    those that an atom of the position decides.
+    The atoms are those of the position, followed, for each reading, by those of its source, without
+    those that follow from an atom of the position.
 
     Args:
         model: the model.
@@ -110,8 +110,8 @@ class MatchedModel(WindowModel):
         sets: the sets of tokens.
         here: the positions.
         readings: what each head reads.
-        values: what heads write.
-        read: what aggregates that match are.
+        values: the vectors that heads write.
+        read: the values of the aggregates that match.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class MatchedModel(WindowModel):
         self.window = replace(own, reads={**own.reads, **atoms}, values={**own.values, **fixed})
 
     def atom_of(self, reading: int, atom: int) -> int:
-        """The atom that stands for one of a source."""
+        """The number here of an atom of a source."""
         for number, fused in self.fused:
             if (number, fused.there) == (reading, atom):
                 if (fused.token[fused.token >= 0] != np.flatnonzero(fused.token >= 0)).any():
@@ -170,7 +170,7 @@ class MatchedModel(WindowModel):
         return len(self.here.tables) + self.places_of.index((reading, atom))
 
     def add(self, groups: Sequence[Ids]) -> Ids:
-        """Look at groups of positions together: [group], their numbers."""
+        """Add groups of positions; returns their numbers: [group]."""
         self.groups += groups
         return np.arange(len(self.groups) - len(groups), len(self.groups))
 
@@ -198,7 +198,7 @@ class MatchedModel(WindowModel):
         return Cases(np.zeros(len(found), dtype=np.int64), found)
 
     def _columns(self, reading: int, choice: Choice) -> list[int]:
-        """The atoms that a choice has sets for."""
+        """The atoms that a choice restricts to sets."""
         here, there = choice.atoms
         found = [] if here is None else [here]
         if there is not None and choice.fused is None:
@@ -206,7 +206,7 @@ class MatchedModel(WindowModel):
         return found
 
     def _within(self, sets: list[int], atom: int, number: int) -> list[int] | None:
-        """Sets with one of them restricted to another; None where nothing is left."""
+        """The sets with that of one atom intersected with another; None if it becomes empty."""
         left = np.intersect1d(self.sets[sets[atom]], self.sets[number])
         if not len(left):
             return None
@@ -232,7 +232,7 @@ class MatchedModel(WindowModel):
         return self.sets[chosen]
 
     def tokens_at(self, position: int, chosen: Ids) -> Iterator[tuple[int, int]]:
-        """Positions and tokens of one text of a case; what is read stands as far behind as it may."""
+        """Positions and tokens of one text of a case; each source is the last one that is possible."""
         row = int(np.searchsorted(self.here.positions, position))
         own = self.here.window.sources[np.searchsorted(self.here.window.positions, position)]
         tokens = [int(self.sets[number][0]) for number in chosen.tolist()]

@@ -1,4 +1,4 @@
-"""What errors of a stream add to its mean, where all that is written to it leaves the mean as it is."""
+"""The error of a stream's mean, if what heads and hidden units write does not change the mean."""
 
 from __future__ import annotations
 

@@ -14,17 +14,17 @@ from handcraft_check.by_windows.windows import TokenSets, UnfitError
 from handcraft_check.layers.matrix import Flags, Ids
 
 FEW = 16
-"""Tokens that match the same tokens are one case if there are so few kinds of them."""
+"""Tokens that match the same tokens are one case, if there are at most this many kinds of them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What some heads read: a position of one kind, in one of the ways in which it matches or not.
+    """What some heads read: a position of one kind that matches in one way, or fails to in one way.
 
     Args:
-        heads: these; they read the same position.
-        source: the positions.
-        branch: the way.
+        heads: the heads, which read the same position.
+        source: the positions that it may be.
+        branch: in which way it matches or not.
     """
 
     heads: tuple[int, ...]
@@ -34,12 +34,12 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """An atom of the source that an atom of the destination decides.
+    """A token of the source that follows from a token of the destination.
 
     Args:
         here: the atom of the destination.
         there: the atom of the source.
-        token: the token there, for each token here; -1 for none: [token].
+        token: the token at the source, for each token at the destination; -1 for none: [token].
     """
 
     here: int
@@ -49,12 +49,13 @@ class Fused:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Sets of tokens of atoms that decide together whether a source matches.
+    """The sets of tokens that two atoms may have together, in one way in which a source matches or not.
 
     Args:
         atoms: one of the destination, one of the source; None for none.
-        sets: those that may be there together: numbers of sets, one for each of the atoms.
-        fused: if the token here decides that there, and it needs no set of its own.
+        sets: the combinations that are allowed: the number of a set for each of the atoms.
+        fused: given if the token of the destination decides that of the source, which then needs no
+            set.
     """
 
     atoms: Pair
@@ -66,7 +67,7 @@ def choices(branch: Branch, sets: TokenSets) -> list[Choice]:
     """The sets of tokens that a branch allows, for each pair of atoms.
 
     Raises:
-        UnfitError: an atom is in several pairs.
+        UnfitError: a token of one atom is compared with those of several others.
     """
     for side in (0, 1):
         atoms = [pair[side] for pair in branch.tables if pair[side] is not None]

@@ -1,4 +1,4 @@
-"""Scores of a head at positions of one kind, as those of tokens and those of positions."""
+"""Attention scores at positions of one kind: a part for the tokens, one for the positions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from handcraft_check.layers.matrix import Flags, Ids
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """Keys of one head at positions of one kind, and when they match.
+    """Sources of one kind of position: their keys, and the conditions under which they match.
 
     Args:
-        keys: how they are made.
-        kinds: of these, by tokens.
-        cases: conditions, of which all of one case hold where a source matches.
-        seen: which of its positions are seen: [destination, source].
-        columns: its positions among all: [source].
+        keys: the keys of one head.
+        kinds: these keys by tokens.
+        cases: a source matches if all conditions of at least one of these cases hold.
+        seen: which of the sources are visible: [destination, source].
+        columns: their numbers among all positions: [source].
     """
 
     keys: Vectors
@@ -34,7 +34,7 @@ class Sources:
     columns: Ids
 
     def held(self, queries: Kinds) -> Ids:
-        """The cases that tokens allow, as the bits of a number: [query, key]."""
+        """Which of `cases` two tokens allow, as the bits of a number: [query, key]."""
         found = np.zeros((len(queries), len(self.kinds)), dtype=np.int64)
         for number, case in enumerate(self.cases):
             allowed = np.ones(found.shape, dtype=bool)
@@ -46,7 +46,7 @@ class Sources:
         return found
 
     def matching(self, bits: int) -> Flags:
-        """Which positions match where tokens allow some cases: [destination, source]."""
+        """Which positions match if the tokens allow some of `cases`: [destination, source]."""
         found = np.zeros(self.seen.shape, dtype=bool)
         for number, case in enumerate(self.cases):
             if bits >> number & 1:
@@ -58,10 +58,10 @@ class Sources:
 class Scores:
     """What tokens and positions add to the scores of some queries.
 
-    A query is a + i, of tokens a and the position i, and a key is k + j. Their product is the sum of
-    a k, a j, i j and i k. Of a j, that of a fixed vector in place of a is taken; what is left, and i k,
-    are errors. What the constant part of a query makes of the keys at one kind of position is taken for
-    what positions add.
+    A query is a + i, where a depends on tokens and i on the position, and a key is k + j in the same
+    way. Their product is a k + a j + i j + i k. In a j, a fixed vector replaces a; the difference, and
+    i k, are counted as errors. The product of the constant part of a query with the keys at one kind of
+    position is added to the part of the positions.
 
     Args:
         queries: how they are made.
@@ -100,8 +100,8 @@ class Scores:
     def of_tokens(self, some: Kinds) -> tuple[Array, Array]:
         """What tokens add, and how far a score may be off by the key and by rounding.
 
-        With the errors e of a query q and d of a key, the computed product is (q + e) (k + d). This is
-        what (q + e) d may be, and what rounding adds; e k is that of `of_queries`.
+        Let e be the error of a query q, and d that of a key k. The computed product is (q + e) (k + d).
+        The error that is returned bounds (q + e) d and the rounding; `of_queries` bounds e k.
 
         Returns:
             [query, key] each.
@@ -139,7 +139,7 @@ class Scores:
         return np.asarray(self.keys @ self.queries.mean * self.factor)
 
     def of_queries(self, some: Kinds, around: Array) -> Array:
-        """How much further e k of a query may be for a key than for another, but for the scale.
+        """How far e k of a query may differ between two keys, without the error of the scale.
 
         Args:
             some: the queries.

@@ -1,4 +1,4 @@
-"""What is known of positions of one kind in front of the heads that match."""
+"""The residual stream at positions of one kind, in front of the heads that match."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handcraft_check.by_windows.windows import OWN, UnfitError, Window
 from handcraft_check.layers.matrix import Ids
 
 APART = 16
-"""Positions that hidden units read in up to so many ways are looked at apart."""
+"""If hidden units read the positions in at most this many ways, each way is a group of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Settled:
     mean: float
 
     def sums(self, tokens: Mapping[int, Ids]) -> Sums:
-        """All positions, and all tokens but where some are given.
+        """The stream at all positions, for all tokens, or for the given ones.
 
         Args:
             tokens: for some atoms, the token in each row; one row if there are none: [row] each.
@@ -59,9 +59,10 @@ class Settled:
 
 
 def _groups(model: WindowModel, layers: range) -> list[Ids]:
-    """Groups of positions: those that hidden units read differently apart, if these are few.
+    """Groups of positions that hidden units read in the same way, if there are few such groups.
 
-    What a unit passes on would be an error if it was not the same for all positions of a group.
+    Within a group, a hidden unit writes the same at all positions; any difference would count as an
+    error.
     """
     found: list[Ids] = []
     for positions in model.together(is_outright=False):
@@ -86,7 +87,7 @@ def _groups(model: WindowModel, layers: range) -> list[Ids]:
 def settled(model: WindowModel, layers: range, most: int) -> list[Settled]:
     """Positions of one kind, behind several blocks, for all tokens.
 
-    What hidden units write belongs to a set of tokens, and is added to what each of these adds.
+    What hidden units write for a set of tokens is added to the vector of each token of the set.
 
     Args:
         model: of the kind.

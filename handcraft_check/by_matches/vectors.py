@@ -16,7 +16,7 @@ from handcraft_check.layers.matrix import Flags, Ids, Matrix
 from handcraft_check.layers.model import Model
 
 VECTORS = 1 << 14
-"""Heads whose queries or keys are of more kinds are not looked at."""
+"""If the queries or keys of a head are of more kinds than this, no proof is tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +53,10 @@ class Kinds:
         return Kinds(tokens, self.vectors[which], self.box[which], self.shift[which], self.scale[which])
 
     def merged(self, codes: Sequence[Ids]) -> Kinds:
-        """One of all kinds that have the same codes and nearly the same vectors.
+        """Merge all kinds that have the same codes and nearly the same vectors.
 
         Args:
-            codes: what is kept apart: [kind] each.
+            codes: numbers that must be equal in kinds that are merged: [kind] each.
         """
         size = np.abs(self.vectors).max(axis=0, initial=0.0)
         grid = np.where(size == 0, 1.0, size * 2.0**-40)
@@ -76,7 +76,7 @@ class Vectors:
         model: the model.
         layer: the block.
         x: the positions.
-        columns: those of the matrix of queries and keys.
+        columns: the columns of the matrix of queries and keys that compute them.
 
     Raises:
         UnfitError: they may be infinite.
@@ -105,7 +105,7 @@ class Vectors:
         self.most = np.abs(self.fixed) + (len(self.tokens) + 1) * size * 2
 
     def _box(self, normed: NormedSums) -> Array:
-        """What each dimension is off by, but for what the mean and the scale add: [row, dimension].
+        """How far each dimension may be off, but for errors of mean and scale: [row, dimension].
 
         These are the errors of `Normed.read_about_the_mean`.
         """
@@ -116,7 +116,7 @@ class Vectors:
         return np.asarray(found + self.matrix.product_error(normed.magnitude))
 
     def kinds(self, atoms: Iterable[int]) -> Kinds:
-        """The vectors by tokens of some atoms; those of others are errors.
+        """The vectors by the tokens of some atoms; what other tokens add counts as an error.
 
         Raises:
             UnfitError: there are too many.
@@ -145,11 +145,11 @@ class Vectors:
         return Kinds(tokens, center * factor + self.fixed, box, shift, normed.scale)
 
     def differing(self, weight: Array, least: float) -> set[int]:
-        """The atoms whose tokens move a product with vectors of some size by more than that.
+        """The atoms whose tokens may move a product with some other vector by more than `least`.
 
         Args:
-            weight: the largest absolute values of what it is multiplied with: [dimension].
-            least: what counts as nothing.
+            weight: the largest absolute values of the other vector: [dimension].
+            least: smaller changes do not count.
         """
         spans = [(table.max(axis=0) - table.min(axis=0)) @ weight for table in self.tokens]
         return {atom for atom, span in enumerate(spans) if span * self.factor > least}

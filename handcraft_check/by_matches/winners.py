@@ -1,8 +1,9 @@
-"""Which source a head that matches by content reads.
+"""Shows which source a head attends to that matches by content.
 
-A score is a number for the tokens at both positions, and one for both positions. Sources that match win
-over all that do not, and the latest of them over the others, if these numbers are far enough apart for
-each query: then the head reads the source that the program means.
+An attention score is a number for the tokens of the two positions plus a number for the positions
+themselves. For each query, these numbers must be far enough apart that sources that match score more
+than all that do not, and the latest (or the earliest) of them more than the others. Then the head reads
+the source that the program means.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from handcraft_check.by_windows.windows import UnfitError
 from handcraft_check.layers.matrix import Flags, Ids
 
 CELLS = 1 << 22
-"""How many scores are looked at together."""
+"""How many scores are computed in one piece, which bounds the memory."""
 
 ALIKE = 2.0**-7
-"""What tokens add to two scores is taken for equal if it differs by less, in nats."""
+"""What tokens add to two scores counts as equal if it differs by less than this, in nats."""
 
 
 def needed_gap(count: int) -> float:
-    """How far apart scores must be so that all others together weigh less than `CERTAIN`.
+    """The score gap behind which all other sources together have less attention weight than `CERTAIN`.
 
     The difference of two float32 scores is rounded once, exp errs by `EXP_ULPS`, and a weight may
-    underflow. What the exponentials are divided by is at least 1.
+    underflow. The sum that the exponentials are divided by is at least 1.
 
     Args:
         count: how many sources there are.
@@ -44,11 +45,11 @@ class _Type:
     """Sources of one kind of position of which tokens allow the same cases.
 
     Args:
-        low: the least and
-        high: the largest of what their tokens add to scores, error included: [query] each.
+        low: the least that their tokens add to scores, error included: [query].
+        high: the most, in the same way.
         places: what their positions add: [destination, source].
-        matching: which positions match, and
-        others: which do not, of those that are seen: [destination, source] each.
+        matching: which visible positions match: [destination, source].
+        others: which visible positions do not: [destination, source].
         columns: their positions among all: [source].
     """
 
@@ -61,12 +62,12 @@ class _Type:
 
 
 def check_winners(scores: Scores, how: str, count: int) -> None:
-    """Show which source has the highest score, by a gap behind which all others weigh nothing.
+    """Show that one source has all attention weight, and that it is the one that is meant.
 
-    If a visible source matches, it is the latest or the earliest of these. If none does, it is any of
-    the others, but only one. With a relative error s of the scale of a query, a difference D of what
-    tokens add is at least D - s |D|, which is monotone in D; and an error x that is subtracted after
-    that is at most one of (1 + 2 s) x that is subtracted before.
+    If a visible source matches, it must be the latest or the earliest of these. If none does, it may be
+    any of the others, but only one. With a relative error s of the scale of a query, a difference D of
+    what tokens add is at least D - s |D|, which is monotone in D; and an error x that is subtracted
+    after that is at most one of (1 + 2 s) x that is subtracted before.
 
     Args:
         scores: of all sources.
@@ -89,7 +90,7 @@ def _check(
     count: int,
     masks: dict[tuple[int, int], tuple[Flags, Flags]],
 ) -> None:
-    """The same of some queries; `masks` are kept."""
+    """As `check_winners`, for some queries; `masks` keeps what was computed for others."""
     held = np.concatenate([source.held(some) for source in scores.sources], axis=1)
     center, error = scores.of_tokens(some)
     is_match = held > 0
@@ -123,9 +124,9 @@ def _check(
 def _check_matching(
     types: Sequence[_Type], how: str, first_need: Array, need: Array, scale: Array
 ) -> None:
-    """Sources that match score more than all others, and the one that is meant more than the rest.
+    """Check that sources that match score more than others, and the one that is meant most.
 
-    Of each type at most one source is as near as the next position; all others are further away.
+    At most one source of each type is at the next position; all others are further away.
     """
     for one in types:
         if not one.matching.any():
@@ -146,7 +147,7 @@ def _check_matching(
 
 
 def _nearest(one: _Type, other: _Type, how: str) -> tuple[float, float]:
-    """By how much a position adds more than each that is meant less, at least; and than all but one."""
+    """How much more a position adds than each that it must exceed, and than all but one."""
     count = int(max(one.columns.max(), other.columns.max())) + 1
     first, second = np.full((2, len(one.places), count), -np.inf)
     first = -first
@@ -168,10 +169,11 @@ def _nearest(one: _Type, other: _Type, how: str) -> tuple[float, float]:
 def _check_one(
     scores: Scores, some: Kinds, center: Array, error: Array, first_need: Array, need: Array
 ) -> None:
-    """No two sources have nearly the same score.
+    """Check that no two sources have nearly the same score.
 
-    What tokens add is in order, and divided where it differs. Within a part, positions must be apart by
-    more than the errors; the parts must be apart by more than positions may add.
+    Sources are sorted by what their tokens add, and divided into parts where that differs. Within a
+    part, positions must make scores differ by more than the errors. Scores of different parts must
+    differ by more than positions may add.
 
     Args:
         scores: of all sources.

@@ -1,4 +1,4 @@
-"""The MLP of a block of which nearly all units are off in each row."""
+"""The MLP of a block in which nearly all hidden units are off in each row."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def few_units(
 ) -> Spanned:
     """The residual stream behind an MLP of sums, before the addition is rounded.
 
-    It is that of `handcraft_check.layers.hidden_units.mlp`. Where no unit is open, only the bias is
-    added. Straight units that read the same and write the opposite may be taken together, in pairs
-    (`straight_pairs`). Where one more is open, and it is straight, it writes what it reads, with all
-    that this errs by, times its row of `down`: one common error more. Other rows are computed with the
-    units that are open in any of them.
+    The bounds are those of `handcraft_check.layers.hidden_units.mlp`, computed for open units only. In
+    a row without any, only the bias is added. Pairs of straight units that read the same and write
+    opposite numbers may be taken together (`straight_pairs`). If one other unit is open and straight,
+    it writes what it reads times its row of `down`, and its error is one more common error of the row.
+    All other rows are computed with the units that are open in any of them.
 
     Args:
         x: the stream, normalized.
@@ -126,10 +126,11 @@ def few_units(
 
 
 def _written_by_one(one: Open, down: Matrix) -> tuple[Array, Array, Array]:
-    """What straight units write, one in each row, with the bias, and how far that may be off.
+    """What one straight unit in each row writes, with the bias.
 
     Returns:
-        What is written, what the error of a unit moves it by, and what rounding does: [row, dimension].
+        What is written, how far the error of the unit moves that, and how far rounding does: [row,
+        dimension] each.
     """
     weight, read = down.weight[one.units], one.read
     size = (np.abs(read.center) + read.error)[:, None] * np.abs(weight)

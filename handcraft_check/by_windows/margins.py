@@ -1,7 +1,7 @@
-"""How far the right logit is above all others, for sums of alternatives.
+"""Logit margins, where tokens are known only up to sets.
 
-Of thousands of logits few come near the right one. All others are bounded together, and these one by
-one, as the difference of two logits: what both are off by cancels there.
+Of thousands of logits, few are near the right one. These few are bounded one by one, as the difference
+of two logits, in which common errors cancel. All others are bounded together.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from handcraft_check.by_windows.sums import NormedSums
 from handcraft_check.layers.matrix import Ids, Matrix
 
 ROWS = 1024
-"""So many rows are looked at more closely at once; the least margin of them saves others."""
+"""How many rows are bounded closely at a time; the least margin found excludes others."""
 
 FEW = 32
-"""Rows with more logits that may be near are looked at together, if they have one answer."""
+"""Rows with more logits near the right one are bounded together, if they have one answer."""
 
 WIDE = 2.0**-8
-"""If the deviation differs more among alternatives, relatively, they are looked at one by one."""
+"""If the standard deviation differs more among alternatives, relatively, they are taken one by one."""
 
 COLUMNS = 64
-"""So many differences at once are looked at alternative by alternative."""
+"""How many differences are bounded alternative by alternative at a time."""
 
 CELLS = 1 << 22
 """How many numbers an array may have that is made in one piece."""
@@ -54,10 +54,11 @@ def margins_of_logits(logits: Bounded, answers: Ids, token_ids: Ids) -> Array:
 def margins_of_sums(
     x: NormedSums, unembedding: Matrix, answers: Ids, token_ids: Ids, least: float
 ) -> Array:
-    """The same, where logits are what a matrix in float32 reads of sums.
+    """How far the right logit surely is above all others, if a matrix reads logits of sums.
 
-    The smallest margins are looked at more closely, from the least on, until those that are left are
-    above one that was found in this way: the least of all is then found closely.
+    Each margin gets a rough bound first. Then margins are bounded closely, in the order of their rough
+    bounds, until all that are left are above one that was found. So the least of all is bounded
+    closely.
 
     Args:
         x: the last stream, normalized.
@@ -113,12 +114,12 @@ class _Logits:
 
     @cached_property
     def _constant(self) -> Array:
-        """What is added behind the scale: [vocab_size]."""
+        """The part of each logit that is added after the scale: [vocab_size]."""
         return np.asarray(self.x.bias @ self.matrix.weight + self.matrix.bias)
 
     @cached_property
     def error(self) -> Array:
-        """More than any logit can be above `others`, but for the error of the scale: [row].
+        """The most that any logit can be above `others`, without the error of the scale: [row].
 
         Each weight is at most the largest of its dimension, and no term is less for larger weights.
         """
@@ -132,10 +133,10 @@ class _Logits:
         return np.asarray(found + product_error(magnitude, self.matrix.terms.max()))
 
     def _highest(self, others: Array) -> Array:
-        """The most that the largest of others is, from what it is without errors: [row].
+        """An upper bound on the largest other logit, from its value without errors: [row].
 
-        A sum v behind the scale is at most v + s |v|, where s is the error of the scale. For s < 1 that
-        grows with v.
+        With the error s of the scale, a sum v becomes at most v + s |v|. For s < 1 that is monotone in
+        v.
         """
         size = np.abs(others) + np.abs(self._constant).max()
         is_known = (others > -np.inf) & (self.x.scale < 1)
@@ -155,15 +156,15 @@ class _Logits:
 
     @cached_property
     def reach(self) -> Array:
-        """About how far it may be above all others: [row]."""
+        """An estimate of the margin, by which `closely` chooses the logits that are near: [row]."""
         return np.asarray(self.own.center + self.own.error - self.nearest)
 
     def closely(self, rows: Ids, enough: Array) -> Array:
-        """The same of some rows, from the differences to those that may be near.
+        """As `roughly`, for some rows, but with the differences to the logits that may be near.
 
         Args:
-            rows: these.
-            enough: others are near that are not shown to be further away: [row].
+            rows: which rows.
+            enough: a logit counts as near unless it is shown to be further away than this: [row].
         """
         own = (self.own.center - self.own.error)[rows]
         scale, size = self.x.scale[rows], np.abs(self._constant).max()
@@ -203,9 +204,9 @@ class _Logits:
         return np.asarray((least - rounding[:, :-1] - rounding[:, -1:]).min(axis=1))
 
     def _look_one_by_one(self, x: NormedSums, apart: Matrix, least: Array) -> None:
-        """Enlarge the least differences where alternatives, one by one, show more: [row, out].
+        """Raise the smallest lower bounds by taking alternatives one by one: [row, out].
 
-        The smallest are looked at, from the least on, until all others are above one of these.
+        This is done in increasing order, until all others are above one of them.
         """
         alone, constant = OneByOne(x), x.bias @ apart.weight + apart.bias
         roughly = least.min(axis=0)
@@ -227,5 +228,5 @@ class _Logits:
 
 
 def _or_nothing(margins: Array) -> Array:
-    """-inf, below which every margin is, in place of NaN."""
+    """The same numbers with -inf in place of NaN: nothing is known of that margin."""
     return np.where(np.isnan(margins), -np.inf, margins)

@@ -1,7 +1,7 @@
-"""Weighted sums behind LayerNorm where one summand is looked at alternative by alternative.
+"""Weighted sums after LayerNorm, bounded for each alternative of one summand on its own.
 
-If the standard deviation differs among alternatives, then the least sum and the largest deviation are
-mostly not those of the same alternative.
+This helps if the standard deviation differs among alternatives: the alternative with the least sum is
+then mostly not that with the largest deviation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from handcraft_check.layers.matrix import Ids
 
 @dataclass(frozen=True, eq=False)
 class OneByOne:
-    """Sums of which the summand that the deviation depends on is taken one alternative at a time.
+    """Sums, with the summand that the deviation depends on most taken one alternative at a time.
 
     Args:
         x: the sums, normalized.
@@ -29,11 +29,11 @@ class OneByOne:
     x: NormedSums
 
     def least(self, weight: Array) -> Array:
-        """The least that weighted sums are, without what is added behind the scale: [row, out].
+        """Lower bounds of weighted sums, without what is added after the scale: [row, out].
 
         All rows that allow the same alternatives are taken together. For one of these alternatives, let
-        v be the least sum that any row has, and let all deviations be from S to T. What is at least v,
-        divided by a deviation, is at least v / T for v >= 0, and v / S otherwise.
+        v be the least sum that any row has, and let all deviations be from S to T. A sum that is at
+        least v, divided by a deviation, is at least v / T if v >= 0, and at least v / S otherwise.
 
         Args:
             weight: [dimension, out].
@@ -54,7 +54,7 @@ class OneByOne:
 
     @cached_property
     def _part(self) -> Part:
-        """The part of which the squares of alternatives differ most."""
+        """The summand whose alternatives differ most in their squares."""
         parts = self.x.sums.parts
         apart = [
             np.subtract(*part.squares(self.x.sums.middle)[::-1]).max(initial=0.0) for part in parts
@@ -63,7 +63,7 @@ class OneByOne:
 
     @cached_property
     def _kinds(self) -> list[tuple[Ids, Ids, Array, Array]]:
-        """Rows, the alternatives that they allow, and the ends of 1 / the deviation of each."""
+        """Groups of rows, the alternatives that they allow, and bounds of 1 / deviation."""
         x, found = self.x, []
         if x.variance is None or x.rounding is None or not x.sums.parts:
             return []

@@ -1,7 +1,8 @@
-"""A stream of which each row has few errors in common with itself: those of hidden units that are on.
+"""A residual stream in which each row has a few errors with directions of its own.
 
-Of thousands of hidden units a row has one or two that are on. What such a unit is off by reaches all
-dimensions that it writes to, and is one error.
+Of thousands of hidden units, one or two are on in a row. The error of such a unit moves all dimensions
+that it writes to, in the direction of its row of the matrix: it is one error, and not one for each
+dimension.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from handcraft_check.arithmetic.stream import PRODUCT_SLACK, Along, Readers, Rea
 from handcraft_check.arithmetic.stream import joined as streams_joined
 
 MOST = 4
-"""So many errors of a row are kept, the largest; others become errors of single dimensions."""
+"""How many errors of a row are kept; others become errors of single dimensions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Spanned(Stream):
-    """Rows of the residual stream, each with errors along few directions of its own.
+    """Rows of the residual stream, each with errors along a few directions of its own.
 
-    The computed row is center + e with |e| <= error. And it is center + b + sum over k of s_k S_k with
-    |b| <= box and |s_k| <= 1. What is on top of that, `radii` along `along`, it does not have.
+    The computed row is center + e with |e| <= error. It is also center + b + the sum over k of s_k S_k,
+    with |b| <= box and |s_k| <= 1. `radii` and `along` of `Stream` are not used.
 
     Args:
         spans: S: [row, place, dimension].
@@ -35,7 +36,7 @@ class Spanned(Stream):
 
     @classmethod
     def of_stream(cls, x: Stream) -> Spanned:
-        """The same stream, with the largest of its common errors, each row its own."""
+        """A stream with the largest of its common errors kept for each row."""
         if isinstance(x, Spanned):
             return x
         size = x.radii * x.along.size.sum(axis=1)
@@ -48,7 +49,7 @@ class Spanned(Stream):
 
     @classmethod
     def with_spans(cls, center: Array, error: Array, box: Array, spans: Array) -> Spanned:
-        """Rows with so many common errors, of which only the largest are kept."""
+        """The rows, with only the largest of their common errors kept."""
         size = np.abs(spans).sum(axis=2)  # [row, place]
         order = np.argsort(-size, axis=1, kind="stable")
         count = min(MOST, int((size > 0).sum(axis=1).max(initial=0)))
@@ -86,14 +87,14 @@ class Spanned(Stream):
         return np.asarray(np.minimum(readers.of_boxes(self.error), found))
 
     def tight(self) -> Spanned:
-        """Where no common error reaches a dimension, both ways of knowing its error are one."""
+        """Take the smaller of `error` and `box` in each dimension that no common error reaches."""
         common = self.reach
         error = np.minimum(self.error, (self.box + common) * (1 + PRODUCT_SLACK))
         box = np.where(common == 0, error, self.box)
         return Spanned(self.center, error, box, self.radii, self.along, spans=self.spans)
 
     def shared(self) -> Stream:
-        """The same stream, with the directions of all rows for each."""
+        """As a `Stream`, in which the directions of all rows are common to all."""
         rows, places = np.nonzero(self.spans.any(axis=2))
         radii = np.zeros((len(self.center), len(rows)))
         radii[rows, np.arange(len(rows))] = 1.0

@@ -1,4 +1,4 @@
-"""Pairs of hidden units that are straight, read the same and write the opposite."""
+"""Pairs of hidden units that read the same, pass it on, and write it in opposite directions."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ all other units."""
 
 @dataclass(frozen=True, eq=False)
 class Paired:
-    """What pairs write, without the bias.
+    """The sum of what pairs write, without the bias.
 
     Args:
-        is_paired: which of the open units are in one: [unit that is open].
-        rows: where there is a pair: [row].
+        is_paired: which of the open units are in a pair: [unit that is open].
+        rows: the rows with a pair: [row].
         center: what all pairs write there: [row, dimension].
         error: how far that may be off: [row, dimension].
     """
@@ -42,11 +42,12 @@ class Paired:
 def straight_pairs(
     x: NormedSums, rows: Ids, units: Ids, read: Bounded, is_straight: Flags, up: Matrix, down: Matrix
 ) -> Paired:
-    """What pairs of straight units write that read numbers of which little is known.
+    """The sum of what pairs of straight units write, which does not depend on what they read.
 
-    Both read one number r, whatever it is, and pass on r + b and r + c, each rounded as a sum of its
-    own. So what they write together is b - c times the row of one of them, and does not depend on r.
-    All that is written is one sum, whose rounding is that of all terms together.
+    Both units of a pair read one number r and pass on r + b and r + c, each rounded as a sum of its
+    own. They write these in opposite directions, so their sum is b - c times the row of one of them.
+    This is used if r is not known well. All that is written is one sum, and its rounding is that of all
+    terms together.
 
     Args:
         x: the stream, normalized.

@@ -1,6 +1,6 @@
-"""Files beside the weights, from which others would load another model, or decode it in another way.
+"""Refuses files beside the weights that make other tools load another model, or decode in another way.
 
-What is proved is about model.safetensors and config.json. transformers also looks for adapters, other
+A proof is about model.safetensors and config.json. transformers also looks for adapters, other
 formats of weights and settings of generation in a folder, and vLLM reads every file of safetensors.
 """
 
@@ -82,7 +82,7 @@ where something is."""
 
 
 def check_beside(folder: Path, config: Any = None, token_ids: Collection[int | None] = ()) -> None:
-    """Raise where the files of a folder may make others load or generate what is not proved.
+    """Raise if files of a folder may make other tools load or generate what is not proved.
 
     Args:
         folder: a Hugging Face directory.
@@ -96,9 +96,9 @@ def check_beside(folder: Path, config: Any = None, token_ids: Collection[int | N
     _check_padding(config, token_ids, CONFIG)
     for name in others(folder):
         raise CheckError(
-            f"{name} is there, which some tools load in place of {TENSORS}, or with it",
+            f"some tools load {name} in place of {TENSORS}, or with it",
             where=str(folder),
-            fix=f"remove it: what is proved is about {TENSORS}",
+            fix=f"remove it: a proof is about {TENSORS} only",
         )
     path = folder / GENERATION
     if not path.exists():
@@ -115,18 +115,18 @@ def check_beside(folder: Path, config: Any = None, token_ids: Collection[int | N
             raise CheckError(
                 f"{key!r} is {value!r}, which may change what is generated from the logits",
                 where=GENERATION,
-                fix=f"remove {key!r}, or {GENERATION}: what is proved is about logits",
+                fix=f"remove {key!r}, or {GENERATION}: a proof is about logits",
             )
 
 
 def _check_padding(data: Any, token_ids: Collection[int | None], where: str) -> None:
-    """Raise where a token of a text is said to be padding, which `generate` of transformers masks."""
+    """Raise if a token of a text is set as padding: `generate` of transformers masks padding."""
     found = data.get("pad_token_id") if isinstance(data, dict) else None
     if found is not None and (type(found) is not int or found in token_ids):
         raise CheckError(
-            f"pad_token_id is {found!r}, and not that of another token: one of a text may be masked",
+            f"pad_token_id is {found!r}, and tools mask padding; no text may contain that token",
             where=where,
-            fix="name another token as padding, or null",
+            fix="set it to null, or to a token that is in no text",
         )
 
 

@@ -59,7 +59,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     """The content of a regular file.
 
     Raises:
-        CheckError: there is no such file, it is no regular file, or it is larger than `most` bytes.
+        CheckError: there is no such file, it is not a regular file, or it is larger than `most` bytes.
     """
     with _opened(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -78,7 +78,7 @@ def _opened(path: Path) -> BinaryIO:
         raise CheckError(f"cannot read it: {error.strerror}", where=str(path)) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise CheckError("it is no regular file", where=str(path))
+        raise CheckError("it is not a regular file", where=str(path))
     return os.fdopen(descriptor, "rb")
 
 
@@ -171,7 +171,7 @@ def _tensor(name: str, entry: Any, data: memoryview, where: str) -> tuple[Array,
     except (KeyError, TypeError, ValueError):
         raise CheckError(f"the entry of {name!r} is malformed", where=where) from None
     if len(shape) > AXES_UP_TO or max(shape, default=0) > len(data):
-        raise CheckError(f"the shape of {name!r} is that of no weight", where=where)
+        raise CheckError(f"{name!r} has a shape that no weight has", where=where)
     if not start <= stop <= len(data) or stop - start != size * math.prod(shape):
         raise CheckError(f"the bytes of {name!r} do not fit its shape", where=where)
     raw = data[start:stop]

@@ -79,10 +79,11 @@ SILU = Activation(silu_range, 17.0, -17.0)
 def gated_mlp(x: Normed, gate: Matrix, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Stream:
     """The residual stream behind a gated MLP, before the addition is rounded.
 
-    A unit of which the gate surely is above `STRAIGHT_FROM` is the product of two sums, and the errors
-    that it reads cancel with those of others (`passed`). All others are somewhere in the product of the
-    intervals of SiLU and of the other sum. What a unit errs by on its own is one error along its row of
-    `down`; and so is all that it errs by, where units cancel little of each other's errors.
+    A unit whose gate surely is above `STRAIGHT_FROM` is the product of two sums, and the errors that it
+    reads may cancel with those of other units (`passed`). Every other unit lies in the product of two
+    intervals: that of SiLU and that of the other sum. The error of a unit on its own moves the stream
+    along its row of `down`. If units cancel little of each other's errors, the whole error of each is
+    counted in this way.
 
     Args:
         x: the stream, normalized.

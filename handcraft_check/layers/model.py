@@ -290,7 +290,11 @@ class Model:
     def read_of(
         self, layer: int, query: Bounded, keys: Bounded, values: Bounded
     ) -> tuple[Bounded, Attention, Bounded]:
-        """The same with scores and weights, [1, head, source] each, in front."""
+        """Attention scores, weights and output of heads at one position.
+
+        Returns:
+            Scores and weights, [1, head, source] each, and the output, [1, head, dimension].
+        """
         query = stacked([query] * len(keys.center))
         scores = self.pair_scores(layer, query, keys)  # [source, head]
         if scores.error.max(initial=0.0) > BLURRED:

@@ -1,8 +1,8 @@
-"""Gated units of which the gate is the identity: products of two sums, whose errors cancel.
+"""Gated units whose gate is so large that SiLU is the identity: products of two sums.
 
-A step function takes two units that read nearly the same and write the opposite. What both read may be
-off by much; what they write together is not. So the errors that such units read are not bounded unit by
-unit, but through the derivative of all products together, which is one matrix.
+A step function takes two units that read nearly the same and write opposite numbers. The error of what
+they read may be large, but it cancels in what they write together. So these errors are not bounded unit
+by unit, but through the derivative of the sum of all products, which is one matrix.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ STRAIGHT_UNITS = 3
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """One of both sums of each unit.
+    """One of the two sums of each unit.
 
     Args:
-        matrix: makes it.
-        sum: what is known of it: [row, unit].
+        matrix: computes it.
+        sum: its center and error: [row, unit].
         rounding: the part of its error that the product itself makes: [row, unit].
         apart: how far the exact sum may be off but for the error of the scale: [row, unit].
     """
@@ -59,9 +59,9 @@ class Read:
 
 
 def own_of_products(gate: Read, up: Read) -> Array:
-    """What a straight unit adds to the error of the product of both exact sums: [row, unit].
+    """How far a straight unit is from the product of both exact sums: [row, unit].
 
-    It multiplies sums that are rounded, one of them behind SiLU, and rounds the product once.
+    The unit multiplies sums that are rounded, one of them after SiLU, and rounds the product once.
     """
     found = gate.most * up.rounding + up.most * gate.rounding
     found += (STRAIGHT_UNITS + 1) * UNIT * gate.most * up.most

@@ -136,7 +136,7 @@ class CodedRules:
         return [*literals, *(bit for bits in self.bits for bit in bits)]
 
     def in_one_period(self) -> CodedRules | None:
-        """The same, where tables that repeat along a sum read it in its first period; None without any.
+        """The same in bits, with periodic tables of a sum reduced to one period; None without any.
 
         What each rule adds to a bit depends only on which bits are constant, and none becomes so.
         """

@@ -161,7 +161,7 @@ class RuleWays:
         return self._in_bits(asked, short=True)
 
     def coded_in_one_period(self, asked: Sizes) -> Plan | None:
-        """Everything in bits; tables that repeat along a sum read it in its first period."""
+        """Everything in bits; periodic tables of a sum are reduced to one period."""
         if self.ruled.rules_in_one_period is None:
             return None
         plan = self._in_bits(asked, direct=True, in_one_period=True)

@@ -170,7 +170,7 @@ class Ruled:
 
     @cached_property
     def rules_in_one_period(self) -> CodedRules | None:
-        """The same, where tables that repeat along a sum read it in its first period; else None."""
+        """The same, with periodic tables of a sum reduced to one period; None without any."""
         return None if self.coded_rules is None else self.coded_rules.in_one_period()
 
     @property
@@ -180,7 +180,7 @@ class Ruled:
 
     @property
     def stages_in_one_period(self) -> tuple[Stage, ...]:
-        """The same, where tables that repeat along a sum read it in its first period."""
+        """The same, with periodic tables of a sum reduced to one period."""
         return self._stages_of(self.rules_in_one_period)
 
     def _stages_of(self, rules: CodedRules | None) -> tuple[Stage, ...]:

@@ -102,7 +102,7 @@ def test_a_model_that_depends_on_the_order_is_refuted(tmp_path):
     assert "a" in verdict.context
 
 
-def test_a_window_hides_what_stands_first_and_not_what_is_listed_first(tmp_path):
+def test_a_window_hides_the_first_positions_of_a_text_in_any_order(tmp_path):
     """It sees two tokens: the texts of an a and two b are the same to it only in some orders."""
     prompts, token, _ = letters(context=3, inputs="[ab][ab]b")
     rules = [predict("a").when(select(token, "b").count() >= 2), predict("b").otherwise()]

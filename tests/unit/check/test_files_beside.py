@@ -163,19 +163,19 @@ def test_a_folder_needs_no_settings_of_generation(folder):
 @pytest.mark.parametrize("padding", [0, 1.0, True, [1], "1"])
 def test_a_token_of_the_program_is_no_padding(padding, name, folder):
     change(folder, name, pad_token_id=padding)
-    assert f"pad_token_id is {padding!r}, and not that of another token" in refusal(folder)
+    assert f"pad_token_id is {padding!r}, and tools mask padding" in refusal(folder)
 
 
 def test_the_begin_token_is_no_padding(folder):
     change(folder, GENERATION, pad_token_id=2)  # of a GPT-2, 2 is in no text
     if folder.name == "llama":
-        assert "pad_token_id is 2, and not that of another token" in refusal(folder)
+        assert "pad_token_id is 2, and tools mask padding" in refusal(folder)
     else:
         assert prove(folder).word == "proved"
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"do_sample": false, "do_sample": false}'])
-def test_settings_of_generation_that_are_none_are_refused(content, folder):
+def test_settings_of_generation_that_are_no_object_are_refused(content, folder):
     (folder / GENERATION).write_text(content, "utf-8")
     assert GENERATION in refusal(folder)
 
@@ -302,7 +302,7 @@ def test_bytes_that_overlap_or_are_missing_are_an_error(offsets, folder):
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_numbers_that_are_none_are_an_error(number, dtype, folder):
+def test_weights_that_are_not_finite_are_an_error(number, dtype, folder):
     def change(tensors):
         name = sorted(tensors)[0]
         return {**tensors, name: np.full_like(tensors[name], number, dtype=dtype)}

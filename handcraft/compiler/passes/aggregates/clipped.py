@@ -29,7 +29,7 @@ from handcraft.language.graph.reachable import bases
 from handcraft.language.graph.wording import reads
 
 TABLE_UP_TO = 8
-"""Of more whole numbers no table is made: it would take up to as many thresholds as there are pairs.
+"""A value with more whole numbers is selected bit by bit: a table has up to a threshold for each pair.
 
 `test_a_number_so_far_back_or_the_first_is_chosen_bit_by_bit` counts the neurons.
 """
@@ -89,13 +89,13 @@ def _added(outputs: HeadOutputs, value: Node, before: Node, first: Node, back: i
 
 
 def _is_long(value: Node) -> bool:
-    """Whether it is one of so many whole numbers that it is handled bit by bit."""
+    """Whether a value has so many whole numbers that it is selected bit by bit."""
     assert isinstance(value.domain, Finite)
     return len(value.domain.values) > TABLE_UP_TO and all(type(v) is int for v in value.domain.values)
 
 
 def _bits(value: Node) -> list[tuple[int, Node]]:
-    """The bits of what a number exceeds the smallest by, and what each counts."""
+    """The bits of a number minus the smallest one, each with its weight."""
     assert isinstance(value.domain, Finite)
     whole = {v: int(as_number(v)) for v in value.domain.values}
     low, high = min(whole.values()), max(whole.values())
@@ -107,7 +107,7 @@ def _bits(value: Node) -> list[tuple[int, Node]]:
 
 
 def _bit_by_bit(outputs: HeadOutputs, value: Node, before: Node, start: int, back: int) -> Node:
-    """A number, as the sum of its bits, each of which is chosen on its own.
+    """A number as the weighted sum of its bits, each of which is selected on its own.
 
     A table over both numbers would have a threshold for nearly each pair of them.
     """

@@ -1,8 +1,8 @@
-"""Step functions of one sum that repeat along it: the sum is reduced to its first period.
+"""Periodic step functions of a sum: reduce the sum to its first period, to save thresholds.
 
-The remainder of a division is made of such functions. Along a sum of two numbers below m they change
-twice as often as along that sum less m where it reaches m. This takes one more block, whose neurons
-find out how many periods lie before the one that the sum is in.
+The bits of a remainder are such functions. As functions of the sum of two numbers below m, they change
+twice as often as within one period. The reduced sum is the sum minus m if it reaches m. This takes one
+more block, whose neurons are thresholds on whether the sum reaches the start of each later period.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from handcraft.language.graph.node import Lookup, Node, walk
 from handcraft.language.graph.wording import reads
 
 SUMS_UP_TO = 1024
-"""The most values of a sum of which a period is looked for: every length is tried."""
+"""The most values of a sum for which a period is searched, because every length is tried."""
 
 LEAST_SAVED = 16
-"""A period is used if it saves at least so many thresholds: a block more costs as much at least."""
+"""A period is used only if it saves this many thresholds, because it costs one more block."""
 
 Terms = tuple[tuple[Plain, Node], ...]
 
 
 def in_one_period(roots: Sequence[Node]) -> list[Node]:
-    """The same values, where step functions that repeat along a sum read it within its first period."""
+    """The same values, with periodic step functions of a sum reduced to its first period."""
     by_terms: dict[Terms, list[StepFunction]] = {}
     for node in walk(*roots):
         if isinstance(node, StepFunction) and len({each.terms for each in node.thresholds}) == 1:
@@ -49,7 +49,7 @@ def in_one_period(roots: Sequence[Node]) -> list[Node]:
 
 @dataclass(frozen=True)
 class _Period:
-    """How step functions repeat along a sum.
+    """The period of step functions of a sum.
 
     Args:
         low: the least that the sum can be; the first period starts there.
@@ -67,7 +67,7 @@ class _Period:
         return range(self.low + self.length, self.high + 1, self.length)
 
     def first_of(self, node: StepFunction) -> StepFunction:
-        """A step function that repeats, of the sum within its first period."""
+        """A periodic step function, as a function of the sum reduced to its first period."""
         values = _values_of(node, range(self.low, self.low + self.length))
         changes = [(a, b) for a, b in pairwise(values) if values[a] != values[b]]
         terms = (*node.thresholds[0].terms, *((1, self._back(node, start)) for start in self.starts))
@@ -76,7 +76,7 @@ class _Period:
         return StepFunction(node.domain, node.text, thresholds, kept, place=node.place)
 
     def _back(self, node: StepFunction, start: int) -> Node:
-        """Minus the length of a period where the sum reaches the start of one, else 0."""
+        """Minus the length of a period if the sum reaches the start of one, else 0."""
         threshold = Threshold(node.thresholds[0].terms, *between(start - 1, start))
         text = reads(node.text, f" from {start} on")
         reached = StepFunction(FLAGS, text, (threshold,), (False, True), place=node.place)
@@ -85,7 +85,7 @@ class _Period:
 
 
 def _find_period(terms: Terms, functions: Sequence[StepFunction]) -> _Period | None:
-    """The period that saves most thresholds; None where too few are saved."""
+    """The period that saves most thresholds; None if it saves too few."""
     sums = _sums_of(terms)
     if sums is None:
         return None
@@ -108,7 +108,7 @@ def _values_of(node: StepFunction, sums: range) -> Mapping[int, Value]:
 
 
 def _sums_of(terms: Terms) -> range | None:
-    """All that a sum can be; None where that is not every whole number of a range, or are too many."""
+    """All values of a sum; None if they are not all whole numbers of a range, or are too many."""
     sums = {0}
     for factor, node in terms:
         if not isinstance(node.domain, Finite):
