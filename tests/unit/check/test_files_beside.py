@@ -240,7 +240,7 @@ def test_tensors_need_not_state_a_format(metadata, folder):
 
 def test_margins_of_texts_are_about_the_same_folders(folder):
     (folder / "adapter_config.json").write_text("{}", "utf-8")
-    with pytest.raises(CheckError, match=r"adapter_config\.json is there"):
+    with pytest.raises(CheckError, match=r"load adapter_config\.json"):
         proved_margins(folder, {}, "float32")
 
 
