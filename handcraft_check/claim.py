@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from handcraft_check.arithmetic.regime import IN_FLOAT32, Array, regime_named
+from handcraft_check.arithmetic.regime import IN_FLOAT32, Array, Regime, regime_named
 from handcraft_check.by_cases.policy import Policy, Way
 from handcraft_check.by_cases.proof import Ids, Proof
 from handcraft_check.errors import CheckError
@@ -108,19 +110,7 @@ def read_claim(
             where,
             "compile the program again: this checker reads handcraft-certificate, version 1",
         )
-    limits = {TENSORS: TENSORS_UP_TO}
-    if "architecture" not in given:
-        limits[CONFIG] = JSON_UP_TO
-    content = {name: read_bytes(folder / name, most) for name, most in limits.items()}
-    hashes = fields(given["files"], (*limits,), where)
-    for name, each in content.items():
-        if not rehash and hashes[name] != sha256(each):
-            raise CheckError(
-                f"{name} is not the file that the certificate is about: its hash differs",
-                where,
-                "compile it again, or take the files as they are: "
-                f"python -m handcraft_check --rehash {folder}",
-            )
+    content = _files_of(folder, given, where, rehash=rehash)
     if given["program"] != program_hash(given["contexts"], given["meaning"]):
         raise CheckError("its program was edited: the hash of contexts and meaning differs", where)
     vocabulary = items(given["vocabulary"], where, most=1 << 24)
@@ -160,18 +150,7 @@ def read_claim(
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
     stated = regime_named(arithmetic["steps"], where)
     used = replace(stated if regime is None else regime_named(regime, "--regime"), radius=radius)
-    is_gpt2 = config.has_norm and config.activation == "gelu_new"
-    if exact and not (is_gpt2 and used == IN_FLOAT32):
-        raise CheckError(
-            f"exact bounds are computed of {IN_FLOAT32.name} only, of GPT-2, without a radius",
-            fix=f"ask for --regime {IN_FLOAT32.name}, or leave out --exact",
-        )
-    if used.is_half and not (is_gpt2 or config.is_rotary):
-        raise CheckError(
-            f"only for GPT-2 and Llama it is known which steps are rounded to {used.steps.name}",
-            where,
-            "prove it in float32 or tf32",
-        )
+    _check_regime(config, used, where, exact=exact)
     domain = Domain.read(given["contexts"], vocabulary)
     if context is not None:
         domain = domain.up_to(context)
@@ -201,6 +180,40 @@ def read_claim(
         meaning,
         f"weights in {arithmetic['weights']}, {used}" + (EXACTLY if exact else ""),
     )
+
+
+def _files_of(folder: Path, given: Mapping[str, Any], where: str, *, rehash: bool) -> dict[str, bytes]:
+    """The files that a certificate is about, by name, with the hashes that it states."""
+    limits = {TENSORS: TENSORS_UP_TO}
+    if "architecture" not in given:
+        limits[CONFIG] = JSON_UP_TO
+    content = {name: read_bytes(folder / name, most) for name, most in limits.items()}
+    hashes = fields(given["files"], (*limits,), where)
+    for name, each in content.items():
+        if not rehash and hashes[name] != sha256(each):
+            raise CheckError(
+                f"{name} is not the file that the certificate is about: its hash differs",
+                where,
+                "compile it again, or take the files as they are: "
+                f"python -m handcraft_check --rehash {folder}",
+            )
+    return content
+
+
+def _check_regime(config: Config, used: Regime, where: str, *, exact: bool) -> None:
+    """Raise if models of this kind are not checked in a regime, or not with exact bounds."""
+    is_gpt2 = config.has_norm and config.activation == "gelu_new"
+    if exact and not (is_gpt2 and used == IN_FLOAT32):
+        raise CheckError(
+            f"exact bounds are computed of {IN_FLOAT32.name} only, of GPT-2, without a radius",
+            fix=f"ask for --regime {IN_FLOAT32.name}, or leave out --exact",
+        )
+    if used.is_half and not (is_gpt2 or config.is_rotary):
+        raise CheckError(
+            f"only for GPT-2 and Llama it is known which steps are rounded to {used.steps.name}",
+            where,
+            "prove it in float32 or tf32",
+        )
 
 
 def is_of(tensor: Array, dtype: str) -> bool:
