@@ -67,7 +67,7 @@ def test_a_file_that_may_be_loaded_in_place_of_the_weights_is_refused(name, fold
     (folder / name).write_text("{}", "utf-8")
     said = refusal(folder)
     shown = name.replace("\n", "?")
-    assert said.startswith(f"CheckError: {shown} is there, which some tools load in place of model.")
+    assert said.startswith(f"CheckError: some tools load {shown} in place of model.")
     assert "fix:   remove it" in said
 
 
@@ -109,7 +109,7 @@ def test_files_of_other_tensors_do_not_matter(tensor, name, folder):
 def test_a_known_file_with_tensors_of_a_class_is_refused(tensor, name, folder):
     others = {"h.0.units": np.zeros(2), tensor: np.zeros(2, dtype=bool)}
     save_file(others, folder / name)
-    assert refusal(folder).startswith(f"CheckError: {name} is there, which some tools load")
+    assert refusal(folder).startswith(f"CheckError: some tools load {name}")
 
 
 @pytest.mark.parametrize("content", [b"{}", (3).to_bytes(8, "little") + b"[1]", b"\xff" * 16])
