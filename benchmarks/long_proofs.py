@@ -1,9 +1,9 @@
 """Programs over contexts of 1,024 tokens, proved from the finished files: `make bench-windows`.
 
 Each program is compiled for gpt2 and written, and its folder proved, in a process of its own with one
-thread. The smallest margin of random texts stands beside the proved one: half of them end in what a
-rule matches, or have few different words, of which induction reads what followed. The last row is GPT-2
-small with a rule for each of its hidden units, as `benchmarks/scale.py` makes it.
+thread. The smallest margin of random texts stands beside the proved one: half of them end in words that
+a rule matches or, for induction, have few different words. The last row is GPT-2 small with a rule for
+each of its hidden units, as `benchmarks/scale.py` makes it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ ROWS = ((2, 1), (4, 40), (50, 200), (200, 1_000), (5_000, 1_000))
 """Words of the vocabulary, and rules."""
 
 INDUCTIONS = (3, 26, 1_000)
-"""Words of the vocabulary of programs that predict what followed last time."""
+"""Sizes of the vocabularies of the induction programs."""
 
 TEXTS = 200
-"""How many texts of each kind are run; one of few tokens shows what one of many does."""
+"""How many texts of each kind are run. A text with few different words may be short."""
 
 SECONDS = 600.0
 """What takes longer, compiling included, is given up."""

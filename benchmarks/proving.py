@@ -45,7 +45,7 @@ SECONDS = 75.0
 
 
 def proved(number: int) -> dict[str, Any]:
-    """Prove one program, compiled in one way, which are one number: those of the second come behind."""
+    """Prove one program, compiled in one way: number = way * programs + program."""
     from handcraft import compile_program, save
     from handcraft.circuits import Circuits
     from handcraft_check.claim import read_claim

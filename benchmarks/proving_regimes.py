@@ -127,7 +127,7 @@ def smallest_seen(folder: Path, steps: str) -> float:
 
 
 def _in_tf32() -> Any:
-    """Where it is entered, the factors of matrix products have 11 digits."""
+    """A context manager in which the factors of matrix products are rounded to 11 binary digits."""
     import torch
     from torch.overrides import TorchFunctionMode
 
