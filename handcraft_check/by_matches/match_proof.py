@@ -25,6 +25,8 @@ from handcraft_check.program.nodes import Node
 WAYS = 1 << 10
 """If heads may read in more ways than this at positions of one kind, no proof is tried."""
 
+TOO_MANY = "heads of a later block read in too many ways"
+
 
 def matched_models(
     program: WindowMeaning, kinds: Sequence[WindowModel], layer: int, most: int
@@ -170,6 +172,8 @@ class _Matches:
                 for branch in self._branches(match, here, source)
             ]
             alone = [(source, branch) for source, branch in found if not branch.is_match]
+            if len(heads) * np.log(max(1, len(alone))) > np.log(WAYS):
+                raise UnfitError(TOO_MANY)
             listed.append(
                 [
                     *((match, (Reading(heads, *each),)) for each in found if each[1].is_match),
@@ -180,7 +184,7 @@ class _Matches:
                 ]
             )
         if np.prod([float(len(each)) for each in listed]) > WAYS:
-            raise UnfitError("heads of a later block read in too many ways")
+            raise UnfitError(TOO_MANY)
         yield from product(*listed)
 
     def _branches(self, match: _Match, here: Settled, source: Settled) -> Iterator[Branch]:
