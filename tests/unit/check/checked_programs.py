@@ -1,9 +1,10 @@
-"""Programs that are proved in several tests."""
+"""Programs that are proved in several tests, and models of which one weight is changed."""
 
 from __future__ import annotations
 
 import json
 
+import numpy as np
 from hypothesis import strategies as st
 
 from handcraft import Program, Prompts, predict, select
@@ -52,3 +53,18 @@ def n_grams(draw, most=8):
         where = prompts.position == draw(st.integers(0, length - 1))
         rules.insert(0, predict(draw(token)).when(where))
     return Program(prompts=prompts, rules=[*rules, predict(draw(token)).otherwise()])
+
+
+def one_weight_changed(tensors, number):
+    """A copy of tensors in which one weight, drawn by a number, is 0, its negative, or near it.
+
+    Returns:
+        The tensors, the name of the changed one, and the place of the weight in it.
+    """
+    rng = np.random.default_rng(number)
+    changed = {name: tensor.copy() for name, tensor in tensors.items()}
+    name = str(rng.choice([each for each in sorted(changed) if changed[each].any()]))
+    flat = changed[name].reshape(-1)
+    place = rng.choice(np.flatnonzero(flat))
+    flat[place] = rng.choice([0, -flat[place], flat[place] * (1 + 2.0 ** -rng.integers(0, 20))])
+    return changed, name, place

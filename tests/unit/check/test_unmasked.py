@@ -10,6 +10,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from checked_programs import one_weight_changed
 from float32_steps import assert_inside
 from hypothesis import given
 from random_layers import random_block, random_model, run, seeds
@@ -115,12 +116,7 @@ def test_a_weight_that_changes_an_answer_loses_the_proof(folder):
     tensors, claim = load_file(folder / WEIGHTS), read_claim(folder)
     words = []
     for number in range(30):
-        rng = np.random.default_rng(number)
-        changed = {name: tensor.copy() for name, tensor in tensors.items()}
-        name = str(rng.choice([each for each in sorted(changed) if changed[each].any()]))
-        flat = changed[name].reshape(-1)
-        place = rng.choice(np.flatnonzero(flat))
-        flat[place] = rng.choice([0, -flat[place], flat[place] * (1 + 2.0 ** -rng.integers(0, 20))])
+        changed, name, place = one_weight_changed(tensors, number)
         save_file(changed, folder / WEIGHTS)
         verdict = prove(folder, rehash=True)
         far, least = furthest(changed, folder, claim)
